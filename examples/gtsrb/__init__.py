@@ -1,0 +1,1 @@
+"""The GTSRB example, part by part."""

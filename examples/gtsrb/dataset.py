@@ -1,0 +1,184 @@
+"""The arrays to train on, from the bundled sample, local archives or a download."""
+
+from __future__ import annotations
+
+import hashlib
+import zipfile
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from tqdm import tqdm
+
+from gtsrb import archives, preprocessing, splits
+from gtsrb.archives import ImageFiles
+from gtsrb.errors import DataError
+from gtsrb.files import whole_or_absent
+
+SAMPLE = Path(__file__).with_name("sample.zip")
+TRAIN_IMAGES = 39_209
+TEST_IMAGES = 12_630
+
+
+@dataclass(frozen=True)
+class ImageSet:
+    """Images of one set: uint8 (n, 32, 32), labels (n,), and the track of each (n,)."""
+
+    images: np.ndarray
+    labels: np.ndarray
+    tracks: np.ndarray
+
+    def __len__(self):
+        return len(self.labels)
+
+    def where(self, mask):
+        """The part of the set for which `mask` is true."""
+        return ImageSet(self.images[mask], self.labels[mask], self.tracks[mask])
+
+    @property
+    def num_tracks(self):
+        """How many physical signs the set shows."""
+        return len(set(self.tracks.tolist()))
+
+
+@dataclass(frozen=True)
+class Dataset:
+    """What a run trains, validates and, where the test set is at hand, tests on."""
+
+    description: str
+    train: ImageSet
+    validation: ImageSet
+    test: ImageSet | None = None
+
+
+def load_sample():
+    """The real images bundled with the repository."""
+    images = _read_training_set(SAMPLE, cache=None)
+    count = round(splits.SAMPLE_VALIDATION_SHARE * images.num_tracks)
+    return _split("the bundled sample of real GTSRB images", images, count)
+
+
+def load_path(path, cache):
+    """The official archives, or folders extracted from them, at `path`.
+
+    Args:
+        path: A folder with the official archives, the extracted folder `GTSRB`, a folder that
+            holds it, or the training archive itself.
+        cache: Folder for decoded images, made if missing.
+    """
+    path = Path(path)
+    train, test = find_training_set(path), find_test_set(path)
+    images = _read_training_set(train, cache)
+    if len(images) != TRAIN_IMAGES:
+        raise DataError(
+            f"{train} holds {len(images):,} training images; the official archive "
+            f"{archives.TRAIN_ARCHIVE} holds {TRAIN_IMAGES:,} (`GTSRB-Training_fixed.zip` is "
+            "another set). Fetch the official one again."
+        )
+    dataset = _split(f"all of GTSRB, from {path}", images, splits.FULL_VALIDATION_TRACKS)
+    if test is None:
+        return dataset
+    return Dataset(
+        dataset.description, dataset.train, dataset.validation, _read_test_set(*test, cache)
+    )
+
+
+def find_training_set(path):
+    """The training archive or the folder that holds the training images, at or below `path`."""
+    if path.is_file():
+        return path
+    candidates = (
+        path / archives.TRAIN_ARCHIVE,
+        path / archives.TRAIN_FOLDER,
+        path / Path(archives.TRAIN_FOLDER).relative_to("GTSRB"),
+    )
+    for candidate in candidates:
+        if candidate.exists():
+            return candidate
+    raise DataError(
+        f"No GTSRB training images at {path}. Expected {archives.TRAIN_ARCHIVE} or the extracted "
+        f"folder {archives.TRAIN_FOLDER} there. `--data full` downloads the official archives."
+    )
+
+
+def find_test_set(path):
+    """The places of the test images and of their labels, or None if they are not both there."""
+    folder = path.parent if path.is_file() else path
+    images = (
+        folder / archives.TEST_ARCHIVE,
+        folder / archives.TEST_FOLDER,
+        folder / Path(archives.TEST_FOLDER).relative_to("GTSRB"),
+    )
+    labels = (
+        folder / archives.TEST_LABELS_ARCHIVE,
+        folder / archives.TEST_LABELS,
+        folder / "GTSRB" / archives.TEST_LABELS,
+    )
+    found = next((p for p in images if p.exists()), None)
+    found_labels = next((p for p in labels if p.exists()), None)
+    if found is None or found_labels is None:
+        return None
+    # A table among other files is read as the folder that holds it.
+    return found, found_labels.parent if found_labels.suffix == ".csv" else found_labels
+
+
+def _split(description, images, count):
+    picked = splits.validation_tracks(images.tracks.tolist(), images.labels.tolist(), count)
+    in_validation = np.isin(images.tracks, sorted(picked))
+    return Dataset(description, images.where(~in_validation), images.where(in_validation))
+
+
+def _read_training_set(path, cache):
+    files = ImageFiles(path)
+    return _decode(files, archives.training_entries(files), cache, "training")
+
+
+def _read_test_set(path, labels_path, cache):
+    files, label_files = ImageFiles(path), ImageFiles(labels_path)
+    images = _decode(files, archives.test_entries(files, label_files), cache, "test")
+    if len(images) != TEST_IMAGES:
+        raise DataError(
+            f"{path} and {labels_path} give {len(images):,} test images, not {TEST_IMAGES:,}. "
+            f"Fetch {archives.TEST_ARCHIVE} and {archives.TEST_LABELS_ARCHIVE} again."
+        )
+    return images
+
+
+def _decode(files, entries, cache, what):
+    """Decodes and equalises all entries, or takes them from the cache."""
+    cached = None if cache is None else Path(cache) / f"{what}-{_fingerprint(files, entries)}.npz"
+    if cached is not None and cached.exists():
+        images = _load_cached(cached)
+        if images is not None and len(images) == len(entries):
+            return images
+    images = np.empty((len(entries), *[preprocessing.IMAGE_SIZE] * 2), "uint8")
+    for i, entry in enumerate(tqdm(entries, f"Reading {what} images", unit="image", disable=None)):
+        image = preprocessing.decode(files.read(entry.path), f"{entry.path} in {files.path}")
+        images[i] = preprocessing.preprocess(image)
+    labels = np.array([entry.label for entry in entries], "int32")
+    result = ImageSet(images, labels, np.array([entry.track for entry in entries]))
+    if cached is not None:
+        _save_cached(cached, result)
+    return result
+
+
+def _fingerprint(files, entries):
+    """Changes when the source, its content or the preprocessing does."""
+    stat = files.path.stat()
+    parts = (str(files.path.resolve()), stat.st_size, stat.st_mtime_ns, preprocessing.VERSION)
+    listing = "\n".join(f"{entry.path} {entry.label}" for entry in entries)
+    return hashlib.sha256(f"{parts}\n{listing}".encode()).hexdigest()[:16]
+
+
+def _load_cached(path):
+    """The cached set, or None if the file is not whole: it is then made again."""
+    try:
+        with np.load(path, allow_pickle=False) as arrays:
+            return ImageSet(arrays["images"], arrays["labels"], arrays["tracks"])
+    except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile):
+        return None
+
+
+def _save_cached(path, images):
+    with whole_or_absent(path) as temporary, temporary.open("wb") as file:
+        np.savez(file, images=images.images, labels=images.labels, tracks=images.tracks)

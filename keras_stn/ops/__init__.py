@@ -1,0 +1,7 @@
+"""Functions: sampling grids and sampling, on `keras.ops`."""
+
+from keras_stn.ops.coordinates import identity_grid
+from keras_stn.ops.grids import affine_grid
+from keras_stn.ops.sampling import grid_sample
+
+__all__ = ["affine_grid", "grid_sample", "identity_grid"]

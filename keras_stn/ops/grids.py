@@ -1,0 +1,112 @@
+"""Sampling grids: theta in, the places to read out. One function a family."""
+
+from __future__ import annotations
+
+import keras
+from keras import ops
+
+from keras_stn.ops.coordinates import axis_coordinates, check_output_size
+
+
+def affine_grid(theta, output_size, *, align_corners=True):
+    """Sampling grid of an affine transform.
+
+    Formula, for the target pixel at normalized (x_t, y_t):
+
+        (x_s, y_s) = theta[:, :2] @ (x_t, y_t) + theta[:, 2]
+
+    Convention:
+        theta maps **target to source** coordinates ("pull"), both normalized to [-1, 1], x to
+        the right, y down: theta that scales by 0.5 zooms **in** by 2. Because the coordinates
+        are normalized, a rotation shears when height and width differ.
+
+    Args:
+        theta: Float tensor of shape (batch, 6) or (batch, 2, 3) for images, (batch, 12) or
+            (batch, 3, 4) for volumes, row by row.
+        output_size: (height, width) or (depth, height, width) of the output, in pixels.
+        align_corners: bool. Whether -1 and 1 are the centres of the corner pixels (True, as in
+            the paper) or their outer edges (False).
+
+    Returns:
+        A tensor of shape `(batch, *output_size, n)`, n = `len(output_size)`, last axis (x, y) or
+        (x, y, z). Its dtype is theta's, but never below float32.
+
+    Raises:
+        ValueError: theta has another shape, or `output_size` does not hold 2 or 3 positive
+            integers.
+
+    Example:
+        >>> import numpy as np
+        >>> from keras_stn import ops
+        >>> zoom_in_twice = np.array([[0.5, 0, 0, 0, 0.5, 0]], "float32")
+        >>> grid = ops.affine_grid(zoom_in_twice, (3, 3))
+        >>> tuple(grid.shape)
+        (1, 3, 3, 2)
+        >>> np.array(grid)[0, 0, 0].tolist()  # the top left corner reads halfway out
+        [-0.5, -0.5]
+
+    References:
+        - [Jaderberg et al., 2015](https://arxiv.org/abs/1506.02025), equation 1.
+    """
+    sizes = check_output_size(output_size)
+    if isinstance(theta, keras.KerasTensor):
+        return AffineGrid(sizes, align_corners=align_corners).symbolic_call(theta)
+    theta = ops.convert_to_tensor(theta)
+    theta = ops.cast(theta, coordinate_dtype(theta.dtype))
+    ndim = len(sizes)
+    check_affine_theta(theta.shape, ndim)
+    theta = ops.reshape(theta, (ops.shape(theta)[0], ndim, ndim + 1))
+
+    # One axis at a time: the sum over (x, y, z) broadcasts, so a full-size product is formed only
+    # once a coordinate, and no matrix product can lower the precision of the coordinates.
+    source = [0.0] * ndim
+    for i in range(ndim):
+        coordinate = _along_axes(theta[:, i, ndim], ndim)
+        for axis in range(ndim):
+            base = axis_coordinates(sizes[axis], align_corners=align_corners, dtype=theta.dtype)
+            base = ops.reshape(base, [1, *(-1 if a == axis else 1 for a in range(ndim))])
+            coordinate = coordinate + _along_axes(theta[:, i, ndim - 1 - axis], ndim) * base
+        source[i] = coordinate
+    return ops.stack(source, axis=-1)
+
+
+def _along_axes(values, ndim):
+    """(batch,) as (batch, 1, ..., 1), ready to broadcast over `ndim` spatial axes."""
+    return ops.reshape(values, [-1] + [1] * ndim)
+
+
+def coordinate_dtype(dtype):
+    """The dtype of grid arithmetic for inputs of `dtype`: never below float32."""
+    # Not Keras's `result_type`, which lowers float64 on every backend but TensorFlow.
+    return "float64" if keras.backend.standardize_dtype(dtype) == "float64" else "float32"
+
+
+def check_affine_theta(shape, ndim):
+    """Raises `ValueError` unless `shape` is that of a batch of affine thetas."""
+    count = ndim * (ndim + 1)
+    trailing = tuple(shape[1:])
+    if len(shape) < 2 or trailing not in ((count,), (ndim, ndim + 1)):
+        raise ValueError(
+            f"`theta` must have shape (batch, {count}) or (batch, {ndim}, {ndim + 1}) for an "
+            f"`output_size` of {ndim} axes. Received: theta.shape={tuple(shape)}. Give the "
+            f"localization network's head {count} units, and one transform an axis of the batch."
+        )
+
+
+@keras.saving.register_keras_serializable(package="keras_stn")
+class AffineGrid(keras.Operation):
+    """`affine_grid` as a node of a functional model."""
+
+    def __init__(self, output_size, *, align_corners=True, name=None):
+        super().__init__(name=name)
+        self.output_size = tuple(output_size)
+        self.align_corners = align_corners
+
+    def call(self, theta):
+        return affine_grid(theta, self.output_size, align_corners=self.align_corners)
+
+    def compute_output_spec(self, theta):
+        ndim = len(self.output_size)
+        check_affine_theta(theta.shape, ndim)
+        shape = (theta.shape[0], *self.output_size, ndim)
+        return keras.KerasTensor(shape, dtype=coordinate_dtype(theta.dtype))

@@ -1,0 +1,10 @@
+"""How to read an image at a grid. `sample` is the active backend's kernel."""
+
+import keras
+
+if keras.backend.backend() == "torch":
+    from keras_stn.ops.kernels.torch import sample
+else:
+    from keras_stn.ops.kernels.portable import sample
+
+__all__ = ["sample"]

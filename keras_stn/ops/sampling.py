@@ -1,0 +1,196 @@
+"""`grid_sample`: checks its arguments and hands them to the active backend's kernel."""
+
+from __future__ import annotations
+
+import numbers
+
+import keras
+from keras import ops
+
+from keras_stn.ops import kernels
+from keras_stn.ops.coordinates import bounded
+from keras_stn.ops.grids import coordinate_dtype
+
+INTERPOLATIONS = ("nearest", "bilinear")
+FILL_MODES = ("constant", "nearest", "mirror", "reflect", "wrap")
+DATA_FORMATS = ("channels_last", "channels_first")
+
+
+def grid_sample(
+    images,
+    grid,
+    *,
+    interpolation="bilinear",
+    fill_mode="constant",
+    fill_value=0.0,
+    align_corners=True,
+    data_format=None,
+):
+    """Samples images or volumes at arbitrary places.
+
+    Formula (bilinear, pixel coordinates (x, y)):
+
+        samples(x, y) = sum_ij images[i, j] * max(0, 1 - |x - j|) * max(0, 1 - |y - i|)
+
+    Convention:
+        `grid` holds **source** coordinates, normalized to [-1, 1], last axis (x, y) or (x, y, z):
+        x to the right, y down, z along the depth. Nearest neighbours round halves to even. Where
+        a coordinate lies exactly on a pixel, the gradient to it is the one to its right (below).
+        A coordinate that is NaN, infinite or beyond +-16384 is read as lying there, NaN at -16384:
+        with `fill_mode="constant"` such a sample is `fill_value`, and other samples never notice;
+        the gradient to such a coordinate is zero.
+
+    Args:
+        images: Tensor of shape (batch, height, width, channels) or (batch, depth, height, width,
+            channels); with channels first, (batch, channels, ...).
+        grid: Float tensor of shape (batch, ..., 2) for images, (batch, ..., 3) for volumes, of
+            any rank >= 2: (batch, h, w, 2) is a warped image, (batch, n, 2) a list of points,
+            (batch, k, h, w, 2) k crops an image.
+        interpolation: "bilinear" (trilinear for volumes) or "nearest".
+        fill_mode: What lies outside the image: "constant" (`fill_value`, blending in over one
+            pixel), "nearest" (the edge pixel again), "mirror" (reflected about the centre of the
+            edge pixel), "reflect" (reflected about its outer edge), "wrap" (periodic).
+        fill_value: float, in image intensity units; used by `fill_mode="constant"`.
+        align_corners: bool. Whether -1 and 1 are the centres of the corner pixels (True) or
+            their outer edges (False).
+        data_format: "channels_last" or "channels_first"; None means
+            `keras.config.image_data_format()`.
+
+    Returns:
+        Samples of the images' dtype and of shape `(*grid.shape[:-1], channels)`; with channels
+        first, `(batch, channels, *grid.shape[1:-1])`. Arithmetic runs in float32 at least.
+
+    Raises:
+        ValueError: A shape, dtype or mode that is not one of the above.
+
+    Example:
+        >>> import numpy as np
+        >>> from keras_stn import ops
+        >>> image = np.array([[0.0, 1.0], [2.0, 3.0]], "float32").reshape(1, 2, 2, 1)
+        >>> points = np.array([[[-1, -1], [1, -1], [0, 0]]], "float32")  # (x, y)
+        >>> np.array(ops.grid_sample(image, points, data_format="channels_last")).ravel().tolist()
+        [0.0, 1.0, 1.5]
+
+    References:
+        - [Jaderberg et al., 2015](https://arxiv.org/abs/1506.02025), section 3.3.
+    """
+    data_format = data_format or keras.config.image_data_format()
+    check_options(interpolation, fill_mode, fill_value, data_format)
+    options = {
+        "interpolation": interpolation,
+        "fill_mode": fill_mode,
+        "fill_value": float(fill_value),
+        "align_corners": bool(align_corners),
+        "data_format": data_format,
+    }
+    if isinstance(images, keras.KerasTensor) or isinstance(grid, keras.KerasTensor):
+        return GridSample(**options).symbolic_call(images, grid)
+    images, grid = ops.convert_to_tensor(images), ops.convert_to_tensor(grid)
+    samples_shape(images.shape, grid.shape, data_format)
+    check_dtypes(images.dtype, grid.dtype, interpolation)
+    grid = ops.cast(grid, arithmetic_dtype(images.dtype, grid.dtype))
+    return kernels.sample(images, bounded(grid), **options)
+
+
+def check_options(interpolation, fill_mode, fill_value, data_format):
+    """Raises `ValueError` for an option that `grid_sample` does not know."""
+    for name, value, known in (
+        ("interpolation", interpolation, INTERPOLATIONS),
+        ("fill_mode", fill_mode, FILL_MODES),
+        ("data_format", data_format, DATA_FORMATS),
+    ):
+        if value not in known:
+            raise ValueError(
+                f"`{name}` must be one of {', '.join(map(repr, known))}. "
+                f"Received: {name}={value!r}. Choose one of these."
+            )
+    if not isinstance(fill_value, numbers.Real):
+        raise ValueError(
+            "`fill_value` must be a number, in image intensity units. "
+            f"Received: fill_value={fill_value!r}. Pass for example fill_value=0.0."
+        )
+
+
+def samples_shape(images_shape, grid_shape, data_format):
+    """The shape of `grid_sample`'s result, or `ValueError` if the two shapes do not fit."""
+    images_shape, grid_shape = tuple(images_shape), tuple(grid_shape)
+    ndim = check_images_shape(images_shape, data_format)
+    if len(grid_shape) < 2 or grid_shape[-1] != ndim:
+        raise ValueError(
+            f"`grid` must have shape (batch, ..., {ndim}) for images of {ndim} spatial axes. "
+            f"Received: grid.shape={grid_shape}, images.shape={images_shape}. "
+            f"Put the coordinates, {'(x, y)' if ndim == 2 else '(x, y, z)'}, in the last axis."
+        )
+    batch, grid_batch = images_shape[0], grid_shape[0]
+    if None not in (batch, grid_batch) and batch != grid_batch:
+        raise ValueError(
+            "`images` and `grid` must have the same batch size. "
+            f"Received: images.shape={images_shape}, grid.shape={grid_shape}. "
+            "Repeat the one that is shared, for example with `keras.ops.repeat`."
+        )
+    batch = grid_batch if batch is None else batch
+    if data_format == "channels_first":
+        return (batch, images_shape[1], *grid_shape[1:-1])
+    return (batch, *grid_shape[1:-1], images_shape[-1])
+
+
+def check_images_shape(shape, data_format):
+    """The number of spatial axes of a batch of images, or `ValueError`."""
+    shape = tuple(shape)
+    if len(shape) not in (4, 5) or 0 in shape[1:]:
+        layout = "height, width"
+        layout = f"{layout}, channels" if data_format == "channels_last" else f"channels, {layout}"
+        raise ValueError(
+            f"`images` must have shape (batch, {layout}), or one axis of depth more for volumes, "
+            f"no size 0. Received: images.shape={shape}. Add the missing axis, for example "
+            "`images[None]` for a single image or `images[..., None]` for grey images."
+        )
+    return len(shape) - 2
+
+
+def check_dtypes(images_dtype, grid_dtype, interpolation):
+    """Raises `ValueError` for dtypes that cannot be sampled without losing what they hold."""
+    images_dtype = keras.backend.standardize_dtype(images_dtype)
+    grid_dtype = keras.backend.standardize_dtype(grid_dtype)
+    if interpolation != "nearest" and not keras.backend.is_float_dtype(images_dtype):
+        raise ValueError(
+            f"`images` must be floating point for interpolation={interpolation!r}: a blend of "
+            f"integers is no integer. Received: images.dtype={images_dtype}. Cast them, for "
+            "example with `keras.ops.cast(images, 'float32')`, or use interpolation='nearest'."
+        )
+    if not keras.backend.is_float_dtype(grid_dtype):
+        raise ValueError(
+            f"`grid` must be floating point. Received: grid.dtype={grid_dtype}. "
+            "Pass normalized coordinates, in [-1, 1] over the image."
+        )
+
+
+def arithmetic_dtype(images_dtype, grid_dtype):
+    """The dtype of coordinates, weights and sums: float32 or wider."""
+    dtypes = coordinate_dtype(images_dtype), coordinate_dtype(grid_dtype)
+    return "float64" if "float64" in dtypes else "float32"
+
+
+@keras.saving.register_keras_serializable(package="keras_stn")
+class GridSample(keras.Operation):
+    """`grid_sample` as a node of a functional model."""
+
+    def __init__(
+        self, *, interpolation, fill_mode, fill_value, align_corners, data_format, name=None
+    ):
+        super().__init__(name=name)
+        self.options = {
+            "interpolation": interpolation,
+            "fill_mode": fill_mode,
+            "fill_value": fill_value,
+            "align_corners": align_corners,
+            "data_format": data_format,
+        }
+
+    def call(self, images, grid):
+        return grid_sample(images, grid, **self.options)
+
+    def compute_output_spec(self, images, grid):
+        shape = samples_shape(images.shape, grid.shape, self.options["data_format"])
+        check_dtypes(images.dtype, grid.dtype, self.options["interpolation"])
+        return keras.KerasTensor(shape, dtype=images.dtype)

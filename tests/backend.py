@@ -1,0 +1,101 @@
+"""What the tests need from the active backend: tensors, gradients, compilation, float64."""
+
+import contextlib
+
+import keras
+import numpy as np
+
+BACKEND = keras.backend.backend()
+
+# Largest error, absolute and relative, of one operation on numbers of order one.
+TOLERANCE = {"float64": 1e-11, "float32": 1e-5, "float16": 2e-3, "bfloat16": 1.6e-2}
+
+
+def to_numpy(tensor):
+    """`tensor` as a NumPy array."""
+    return np.asarray(keras.ops.convert_to_numpy(tensor))
+
+
+def dtype_name(tensor):
+    """The dtype of a tensor of any backend, by its name."""
+    return keras.backend.standardize_dtype(tensor.dtype)
+
+
+def assert_close(actual, expected, *, scale=1.0):
+    """Equal up to `scale` times what the dtype of `actual` can hold; NaN only where NaN."""
+    tolerance = scale * TOLERANCE[dtype_name(actual)]
+    actual, expected = to_numpy(actual).astype("float64"), np.asarray(expected, "float64")
+    assert actual.shape == expected.shape
+    np.testing.assert_allclose(actual, expected, rtol=tolerance, atol=tolerance)
+
+
+def float64():
+    """A context in which the active backend calculates in float64 if given float64."""
+    if BACKEND == "jax":
+        import jax
+
+        return jax.enable_x64(True)
+    return contextlib.nullcontext()
+
+
+def compiled(fn):
+    """`fn` compiled by the active backend; itself where there is nothing to compile with."""
+    if BACKEND == "jax":
+        import jax
+
+        return jax.jit(fn)
+    if BACKEND == "tensorflow":
+        import tensorflow as tf
+
+        return tf.function(fn, jit_compile=True)
+    return fn
+
+
+def traced(fn):
+    """`fn` under `jax.jit` on JAX, where every operation alone would be compiled for every shape;
+    itself elsewhere.
+    """
+    return compiled(fn) if BACKEND == "jax" else fn
+
+
+def differentiable(fn, upstream=None):
+    """A function of tensors that returns the gradients of `sum(fn(*args) * upstream)`.
+
+    Not for NumPy. The result may be compiled.
+    """
+
+    def total(*args):
+        out = fn(*args)
+        return keras.ops.sum(out if upstream is None else out * keras.ops.cast(upstream, out.dtype))
+
+    if BACKEND == "jax":
+        import jax
+
+        return lambda *args: jax.grad(total, tuple(range(len(args))))(*args)
+    if BACKEND == "tensorflow":
+        import tensorflow as tf
+
+        def tape_gradients(*args):
+            with tf.GradientTape() as tape:
+                tape.watch(args)
+                loss = total(*args)
+            return tape.gradient(loss, args)
+
+        return tape_gradients
+    if BACKEND == "torch":
+        import torch
+
+        def autograd(*args):
+            args = [arg.detach().clone().requires_grad_(True) for arg in args]
+            return torch.autograd.grad(total(*args), args, allow_unused=True)
+
+        return autograd
+    raise NotImplementedError(f"The {BACKEND} backend has no gradients.")
+
+
+def gradients(fn, *args, upstream=None, compile=False):
+    """Gradients of `sum(fn(*args) * upstream)` to each of `args`, as NumPy arrays."""
+    args = [keras.ops.convert_to_tensor(arg, dtype=dtype_name(arg)) for arg in args]
+    derivative = differentiable(fn, upstream)
+    derivative = compiled(derivative) if compile else derivative
+    return [to_numpy(gradient) for gradient in derivative(*args)]

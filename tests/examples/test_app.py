@@ -1,0 +1,172 @@
+"""The command line, on a small model and few images: runs, interruptions, predictions."""
+
+import csv
+import json
+import re
+from pathlib import Path
+
+import keras
+import numpy as np
+import pytest
+from gtsrb import app, dataset, models, report, training
+from keras import layers
+from PIL import Image
+
+from keras_stn import SpatialTransformer
+
+PICTURE = Path(__file__).parents[2] / "docs" / "images" / "gallery.png"
+
+pytestmark = pytest.mark.gradient
+
+
+@pytest.fixture(autouse=True)
+def small_and_few(monkeypatch, tmp_path):
+    """Few images, a small model, runs in `tmp_path`."""
+    whole = dataset.load_sample()
+    few = dataset.Dataset(
+        whole.description,
+        whole.train.where(np.arange(len(whole.train)) % 16 == 0),
+        whole.validation.where(np.arange(len(whole.validation)) % 5 == 0),
+    )
+
+    def small(kind):
+        images = keras.Input((32, 32, 1))
+        x = images
+        if kind != "idsia":
+            network = keras.Sequential(
+                [layers.AveragePooling2D(4), layers.Flatten(), layers.Dense(8, "relu")]
+            )
+            x = SpatialTransformer(network, output_size=(16, 16), name="spatial_transformer")(x)
+        x = layers.Flatten()(layers.AveragePooling2D(2)(x))
+        x = layers.Dropout(0.2, seed=0)(layers.Dense(16, "tanh")(x))
+        return keras.Model(images, layers.Dense(43)(x))
+
+    monkeypatch.setattr(dataset, "load_sample", lambda: few)
+    monkeypatch.setattr(models, "build_model", small)
+    # Adam turns the rounding errors of a zero gradient into whole steps: runs would not compare.
+    monkeypatch.setattr(keras.optimizers, "Adam", keras.optimizers.SGD)
+    monkeypatch.setattr(report, "GALLERY_IMAGES", 3)
+    monkeypatch.setattr(app, "RUNS", tmp_path / "runs")
+    return few
+
+
+def _run(folder, *arguments):
+    return app.main(["--output", str(folder), "--epochs", "3", "--batch-size", "32", *arguments])
+
+
+def _weights(folder):
+    return keras.models.load_model(folder / "model.keras").get_weights()
+
+
+def test_run_leaves_what_it_promises(tmp_path, capsys):
+    assert _run(tmp_path / "a") == 0
+    lines = capsys.readouterr().out.splitlines()
+    assert "bundled sample of real GTSRB images" in lines[0]
+    assert lines[1].startswith(f"Backend: {keras.backend.backend()}, on ")
+    assert lines[2].startswith("Model: stn, ")
+    names = {path.name for path in (tmp_path / "a").iterdir()}
+    pictures = {"curves.png", "gallery.png", "theta.png", "per_class.png"}
+    assert names == pictures | {
+        "model.keras", "history.csv", "per_class.csv", "settings.json", "summary.txt", "theta.npy"
+    }  # fmt: skip
+    for picture in pictures:
+        pixels = np.asarray(Image.open(tmp_path / "a" / picture).convert("L"))
+        assert min(pixels.shape) > 200
+        assert pixels.std() > 5
+    history = training.read_history(tmp_path / "a" / "history.csv")
+    assert [row["epoch"] for row in history] == [1, 2, 3]
+    thetas = np.load(tmp_path / "a" / "theta.npy")
+    assert thetas.shape[0] == 4
+    assert (thetas[0] == [1, 0, 0, 0, 1, 0]).all()
+    assert thetas[-1].std(axis=0).max() > 0
+    with (tmp_path / "a" / "per_class.csv").open() as file:
+        rows = list(csv.DictReader(file))
+    assert sum(int(row["images"]) for row in rows) == 86
+    errors = sum(int(row["errors"]) for row in rows)
+    assert f"({errors} errors of 86 images" in (tmp_path / "a" / "summary.txt").read_text()
+    assert f"{100 * (1 - errors / 86):.2f} %" == f"{100 * history[-1]['val_accuracy']:.2f} %"
+
+
+def test_resumed_run_equals_an_uninterrupted_one(tmp_path, monkeypatch, capsys):
+    assert _run(tmp_path / "whole") == 0
+    with monkeypatch.context() as patch:
+
+        def ctrl_c(self, epoch, logs=None):
+            if epoch == 2:
+                raise KeyboardInterrupt
+
+        patch.setattr(training.Checkpoint, "on_epoch_begin", ctrl_c)
+        assert _run(tmp_path / "broken") == 130
+    assert "--resume" in capsys.readouterr().out
+    assert not (tmp_path / "broken" / "model.keras").exists()
+    assert app.main(["--resume", "--output", str(tmp_path / "broken")]) == 0
+    weights = zip(_weights(tmp_path / "whole"), _weights(tmp_path / "broken"), strict=True)
+    for whole, broken in weights:
+        np.testing.assert_allclose(whole, broken, atol=1e-5)
+    a, b = (training.read_history(tmp_path / run / "history.csv") for run in ("whole", "broken"))
+    assert [row["epoch"] for row in b] == [1, 2, 3]
+    np.testing.assert_allclose([row["loss"] for row in a], [row["loss"] for row in b], rtol=1e-4)
+    a, b = (np.load(tmp_path / run / "theta.npy") for run in ("whole", "broken"))
+    np.testing.assert_allclose(a, b, atol=1e-5)
+
+
+def test_interruption_in_the_first_epoch_can_be_resumed(tmp_path, monkeypatch):
+    with monkeypatch.context() as patch:
+
+        def ctrl_c(self, epoch, logs=None):
+            raise KeyboardInterrupt
+
+        patch.setattr(training.Checkpoint, "on_epoch_begin", ctrl_c)
+        assert _run(tmp_path / "runs" / "a") == 130
+    assert app.main(["--resume"]) == 0  # the latest interrupted run
+    assert len(training.read_history(tmp_path / "runs" / "a" / "history.csv")) == 3
+
+
+def test_same_seed_same_run_other_seed_another(tmp_path):
+    for name, seed in (("a", "0"), ("b", "0"), ("c", "1")):
+        assert _run(tmp_path / name, "--seed", seed, "--model", "idsia") == 0
+    a, b, c = (np.concatenate([w.ravel() for w in _weights(tmp_path / n)]) for n in "abc")
+    np.testing.assert_allclose(a, b, atol=1e-5)
+    assert np.abs(a - c).max() > 1e-2
+    assert not (tmp_path / "a" / "theta.png").exists()
+
+
+def test_predict(tmp_path, capsys):
+    assert _run(tmp_path / "runs" / "a") == 0
+    for name, mode in (("one.png", "RGB"), ("two.jpg", "L")):
+        Image.new(mode, (50, 40), 90).save(tmp_path / name)
+    capsys.readouterr()
+    assert app.main(["--predict", str(tmp_path / "one.png"), str(tmp_path / "two.jpg")]) == 0
+    lines = capsys.readouterr().out.splitlines()
+    assert lines[0].startswith(str(tmp_path / "one.png"))
+    assert lines[1].rstrip().endswith("%")
+    assert (tmp_path / "runs" / "a" / "predictions.png").exists()
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["--predict", "x.png"], "There is no finished run"),
+        (["--resume"], "There is no interrupted run"),
+        (["--data", "nowhere"], "No GTSRB training images at .*nowhere.*--data full"),
+        (["--output", "{a}"], "already holds a run.*--resume"),
+        (["--output", "{a}", "--resume"], "is finished"),
+        (["--output", "{b}", "--resume", "--epochs", "7"], r"epochs=3, not 7.*keeps its settings"),
+        (["--output", "{c}", "--resume"], "holds no run to resume"),
+        (["--output", "{c}", "--predict", str(PICTURE)], r"no readable Keras model"),
+        (["--output", "{a}", "--predict", "missing.png"], r"Cannot read missing.png"),
+        (["--output", "{a}", "--predict", __file__], r"no readable image"),
+    ],
+)
+def test_errors(tmp_path, monkeypatch, capsys, arguments, message):
+    monkeypatch.chdir(tmp_path)
+    settings = {"data": "sample", "model": "stn", "epochs": 3, "batch_size": 32, "seed": 0}
+    for name in "abc":
+        (tmp_path / name).mkdir()
+        (tmp_path / name / "settings.json").write_text(json.dumps(settings))
+    keras.Sequential([keras.Input((1,)), layers.Dense(1)]).save(tmp_path / "a" / "model.keras")
+    (tmp_path / "c" / "settings.json").unlink()
+    (tmp_path / "c" / "model.keras").write_bytes(b"no model")
+    assert app.main([argument.format(a="a", b="b", c="c") for argument in arguments]) == 2
+    error = capsys.readouterr().err
+    assert re.search(f"^gtsrb.py: .*{message}", error, flags=re.MULTILINE), error

@@ -1,0 +1,34 @@
+"""The examples in the docstrings run and print what they say, on every backend."""
+
+import doctest
+import importlib
+import pkgutil
+
+import pytest
+
+import keras_stn
+
+# A backend's kernel is imported on that backend only.
+MODULES = sorted(
+    module.name
+    for module in pkgutil.walk_packages(keras_stn.__path__, "keras_stn.")
+    if not module.name.startswith("keras_stn.ops.kernels.")
+)
+
+
+@pytest.mark.parametrize("name", MODULES)
+def test_examples_of_module(name):
+    module = importlib.import_module(name)
+    results = doctest.testmod(module)
+    assert results.failed == 0
+
+
+def test_every_public_name_has_an_example_that_runs():
+    finder = doctest.DocTestFinder(recurse=False)
+    for module in (keras_stn, keras_stn.ops, keras_stn.visualization):
+        public = getattr(module, "__all__", ["plot_transforms"])
+        for name in public:
+            thing = getattr(module, name)
+            if callable(thing):
+                tests = finder.find(thing, name)
+                assert any(test.examples for test in tests), name

@@ -1,0 +1,130 @@
+"""What imports what: only downwards inside, and no backend but the active one."""
+
+import ast
+import json
+import os
+import pathlib
+import subprocess
+import sys
+
+import pytest
+
+import keras_stn
+from tests.backend import BACKEND
+
+PACKAGE = pathlib.Path(keras_stn.__file__).parent
+# From the bottom up: a module may import only from levels below its own. A star stands for every
+# module of a package that no other line names.
+LEVELS = [
+    "keras_stn.ops.coordinates",
+    "keras_stn.ops.grids",
+    "keras_stn.ops.kernels.barrier",
+    "keras_stn.ops.kernels.portable",
+    "keras_stn.ops.kernels.*",
+    "keras_stn.ops.kernels",
+    "keras_stn.ops.sampling",
+    "keras_stn.ops",
+    "keras_stn.transforms.base",
+    "keras_stn.transforms.*",
+    "keras_stn.transforms",
+    "keras_stn.layers.*",
+    "keras_stn.layers.spatial_transformer",
+    "keras_stn.layers",
+    "keras_stn.*",
+    "keras_stn",
+]
+
+
+def module_name(path):
+    parts = path.relative_to(PACKAGE.parent).with_suffix("").parts
+    return ".".join(parts[:-1] if parts[-1] == "__init__" else parts)
+
+
+SOURCES = {module_name(path): path.read_text("utf-8") for path in PACKAGE.rglob("*.py")}
+
+
+def level(module):
+    parent = module.rpartition(".")[0]
+    return LEVELS.index(module if module in LEVELS else f"{parent}.*")
+
+
+def imported(source, modules=SOURCES):
+    """The modules of the package that `source` imports, wherever in the file."""
+    for node in ast.walk(ast.parse(source)):
+        if isinstance(node, ast.Import):
+            yield from (alias.name for alias in node.names if alias.name in modules)
+        elif isinstance(node, ast.ImportFrom):
+            assert node.level == 0, "imports are absolute"
+            for alias in node.names:
+                deeper = f"{node.module}.{alias.name}"
+                if deeper in modules:
+                    yield deeper
+                elif node.module in modules:
+                    yield node.module
+
+
+def upward(module, source, modules=SOURCES):
+    """The imports of `module` that do not go down."""
+    return [other for other in imported(source, modules) if level(other) >= level(module)]
+
+
+@pytest.mark.parametrize("module", sorted(SOURCES))
+def test_imports_go_down(module):
+    assert upward(module, SOURCES[module]) == []
+
+
+@pytest.mark.parametrize(
+    ("module", "source", "wanted"),
+    [
+        ("keras_stn.ops.grids", "from keras_stn.ops import grid_sample", ["keras_stn.ops"]),
+        ("keras_stn.ops.grids", "def f():\n import keras_stn.layers", ["keras_stn.layers"]),
+        ("keras_stn.transforms.affine", "from keras_stn import layers", ["keras_stn.layers"]),
+        ("keras_stn.layers.localization", "from keras_stn.ops.grids import affine_grid", []),
+        ("keras_stn.layers.localization", "import keras_stn", ["keras_stn"]),
+        (
+            "keras_stn.ops.kernels.barrier",
+            "from keras_stn.ops.kernels import portable",
+            ["keras_stn.ops.kernels.portable"],
+        ),
+    ],
+)
+def test_upward_imports_are_noticed(module, source, wanted):
+    assert upward(module, source) == wanted
+
+
+PROBE = """
+import builtins, json, sys
+
+FOREIGN = {"tensorflow", "torch", "jax", "matplotlib"}
+ours, real = [], builtins.__import__
+
+def recording(name, globals=None, *args, **kwargs):
+    importer = (globals or {}).get("__name__") or ""
+    if importer.split(".")[0] == "keras_stn" and name.split(".")[0] in FOREIGN:
+        ours.append(name.split(".")[0])
+    return real(name, globals, *args, **kwargs)
+
+import keras
+before = FOREIGN & set(sys.modules)
+builtins.__import__ = recording
+import keras_stn
+after = FOREIGN & set(sys.modules)
+print(json.dumps({"more": sorted(after - before), "ours": sorted(set(ours))}))
+"""
+
+
+def test_no_backend_but_the_active_one_is_imported():
+    # In a process of its own: this one has loaded them all.
+    environment = {**os.environ, "KERAS_BACKEND": BACKEND}
+    done = subprocess.run(
+        [sys.executable, "-c", PROBE],
+        cwd=PACKAGE.parent,
+        env=environment,
+        capture_output=True,
+        text=True,
+    )
+    assert done.returncode == 0, done.stderr[-3000:]
+    found = json.loads(done.stdout.splitlines()[-1])
+    assert found["more"] == []
+    # Keras itself may bring others along; the package must not ask for them.
+    assert set(found["ours"]) <= {BACKEND} - {"numpy"}
