@@ -22,7 +22,7 @@ def main(arguments):
         print(f"\n=== {' '.join(selection)} on {backend} ===", flush=True)
         started = time.monotonic()
         status = subprocess.run(
-            [sys.executable, "-m", "pytest", "-q", *selection, *arguments],
+            [sys.executable, "-m", "pytest", "-q", "-n", "auto", *selection, *arguments],
             env={**os.environ, "KERAS_BACKEND": backend, "TF_CPP_MIN_LOG_LEVEL": "3"},
         ).returncode
         results.append((backend, selection[0], status, time.monotonic() - started))

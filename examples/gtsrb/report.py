@@ -106,9 +106,9 @@ def per_class(labels, predicted, folder):
 def gallery(model, images, predicted):
     """Validation images, where the transformer looked, what it passed on; errors first."""
     wrong = np.flatnonzero(predicted != images.labels)[: GALLERY_IMAGES // 4]
-    spread = np.linspace(0, len(images) - 1, GALLERY_IMAGES).astype(int)
-    rest = [i for i in spread if i not in set(wrong.tolist())]
-    chosen = np.array([*wrong.tolist(), *rest])[:GALLERY_IMAGES]
+    right = np.flatnonzero(predicted == images.labels)
+    spread = np.linspace(0, len(right), GALLERY_IMAGES - len(wrong), endpoint=False).astype(int)
+    chosen = np.concatenate([wrong, right[spread] if len(right) else right])
     titles = [
         SIGN_NAMES[images.labels[i]]
         + ("" if predicted[i] == images.labels[i] else f"\ntaken for: {SIGN_NAMES[predicted[i]]}")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import sys
 
 import keras
 import numpy as np
@@ -57,7 +58,7 @@ def train(model, dataset, folder, *, epochs, batch_size, seed):
             HistoryLog(folder / HISTORY, done),
             Checkpoint(folder / CHECKPOINT),
         ],
-        verbose="auto",
+        verbose="auto" if sys.stdout.isatty() else 2,  # no bars in a log file
     )
 
 
