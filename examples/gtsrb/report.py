@@ -105,10 +105,12 @@ def per_class(labels, predicted, folder):
 
 def gallery(model, images, predicted):
     """Validation images, where the transformer looked, what it passed on; errors first."""
-    wrong = np.flatnonzero(predicted != images.labels)[: GALLERY_IMAGES // 4]
     right = np.flatnonzero(predicted == images.labels)
-    spread = np.linspace(0, len(right), GALLERY_IMAGES - len(wrong), endpoint=False).astype(int)
-    chosen = np.concatenate([wrong, right[spread] if len(right) else right])
+    wrong = np.flatnonzero(predicted != images.labels)
+    wrong = wrong[: max(GALLERY_IMAGES // 4, GALLERY_IMAGES - len(right))]
+    count = min(len(right), GALLERY_IMAGES - len(wrong))
+    spread = np.linspace(0, len(right), count, endpoint=False).astype(int)
+    chosen = np.concatenate([wrong, right[spread]])
     titles = [
         SIGN_NAMES[images.labels[i]]
         + ("" if predicted[i] == images.labels[i] else f"\ntaken for: {SIGN_NAMES[predicted[i]]}")

@@ -27,8 +27,8 @@ class Affine(Transform):
         >>> affine.identity().tolist()
         [1.0, 0.0, 0.0, 0.0, 1.0, 0.0]
         >>> half = np.array([[0.5, 0, 0.25, 0, 0.5, 0]], "float32")
-        >>> np.array(affine.inverse(half)).tolist()
-        [[2.0, 0.0, -0.5, 0.0, 2.0, 0.0]]
+        >>> np.array(affine.compose(half, half)).tolist()
+        [[0.25, 0.0, 0.375, 0.0, 0.25, 0.0]]
 
     References:
         - [Jaderberg et al., 2015](https://arxiv.org/abs/1506.02025), equation 1.

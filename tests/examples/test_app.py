@@ -87,6 +87,14 @@ def test_run_leaves_what_it_promises(tmp_path, capsys):
     assert f"{100 * (1 - errors / 86):.2f} %" == f"{100 * history[-1]['val_accuracy']:.2f} %"
 
 
+def test_run_on_the_archives_reports_the_official_test_set(small_official, tmp_path, monkeypatch):
+    monkeypatch.setenv("KERAS_HOME", str(tmp_path / "home"))
+    assert _run(tmp_path / "a", "--data", str(small_official), "--model", "constant") == 0
+    summary = (tmp_path / "a" / "summary.txt").read_text()
+    assert re.search(r"official test accuracy \d+\.\d\d % \(\d+ errors of 43\)", summary)
+    assert list((tmp_path / "home" / "gtsrb" / "decoded").glob("test-*.npz"))
+
+
 def test_resumed_run_equals_an_uninterrupted_one(tmp_path, monkeypatch, capsys):
     assert _run(tmp_path / "whole") == 0
     with monkeypatch.context() as patch:
