@@ -34,6 +34,9 @@ def main(arguments=None):
     except (DataError, RunError) as error:
         print(f"gtsrb.py: {error}", file=sys.stderr)
         return 2
+    except KeyboardInterrupt:  # while images were read: nothing to resume, nothing half-written
+        print("\nStopped.")
+        return 130
 
 
 def parse(arguments):
@@ -115,10 +118,10 @@ def run(options):
             batch_size=settings["batch_size"],
             seed=settings["seed"],
         )
+        summary = report.write(model, data, folder, settings)
     except KeyboardInterrupt:
         print(f"\nStopped. `--resume --output {folder}` goes on after the last whole epoch.")
         return 130
-    summary = report.write(model, data, folder, settings)
     training.save_model(model, folder / MODEL)
     checkpoint.unlink()
     print(summary)

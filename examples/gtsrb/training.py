@@ -44,6 +44,8 @@ def train(model, dataset, folder, *, epochs, batch_size, seed):
         _compile(model, steps=epochs * steps)
     # The optimizer knows how far the run has come.
     done = int(keras.ops.convert_to_numpy(model.optimizer.iterations)) // steps
+    if done >= epochs:  # interrupted after the last epoch, before the report
+        return
     model.fit(
         Batches(dataset.train, batch_size, seed, done, epochs),
         steps_per_epoch=steps,

@@ -130,6 +130,18 @@ def test_interruption_in_the_first_epoch_can_be_resumed(tmp_path, monkeypatch):
     assert len(training.read_history(tmp_path / "runs" / "a" / "history.csv")) == 3
 
 
+def test_interruption_before_the_report_can_be_resumed(tmp_path, monkeypatch):
+    with monkeypatch.context() as patch:
+        patch.setattr(
+            report, "write", lambda *args: (_ for _ in ()).throw(RuntimeError("power cut"))
+        )
+        with pytest.raises(RuntimeError, match="power cut"):
+            _run(tmp_path / "a")
+    assert app.main(["--resume", "--output", str(tmp_path / "a")]) == 0
+    assert len(training.read_history(tmp_path / "a" / "history.csv")) == 3
+    assert (tmp_path / "a" / "summary.txt").exists()
+
+
 def test_same_seed_same_run_other_seed_another(tmp_path):
     for name, seed in (("a", "0"), ("b", "0"), ("c", "1")):
         assert _run(tmp_path / name, "--seed", seed, "--model", "idsia") == 0
