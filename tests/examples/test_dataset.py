@@ -68,10 +68,10 @@ def test_cache_is_used_and_made_again_when_broken(small_official, tmp_path, monk
 def test_broken_off_cache_write_leaves_nothing(small_official, tmp_path, monkeypatch):
     def interrupted(file, **arrays):
         file.write(b"half")
-        raise KeyboardInterrupt
+        raise KeyboardInterrupt("Ctrl-C")
 
     monkeypatch.setattr(np, "savez", interrupted)
-    with pytest.raises(KeyboardInterrupt):  # noqa: PT012, RUF100
+    with pytest.raises(KeyboardInterrupt, match="Ctrl-C"):
         dataset.load_path(small_official, tmp_path)
     assert not list(tmp_path.iterdir())
 

@@ -144,7 +144,7 @@ def _readable(index, size, fill_mode):
     """The int32 index to read for a float `index` that may lie a pixel outside the image."""
     index = ops.cast(index, "int32")
     if fill_mode == "wrap":
-        # Rounding can leave a folded coordinate a hair below 0, its index at -1.
+        # Where an accelerator's division is not correctly rounded, folding can end a hair below 0.
         index = ops.where(index < 0, index + size, index)
         return ops.where(index >= size, index - size, index)
     return ops.clip(index, 0, size - 1)
