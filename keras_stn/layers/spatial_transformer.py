@@ -68,6 +68,7 @@ class SpatialTransformer(keras.layers.Layer):
         ValueError: An argument, shape or dtype that is not one of the above.
 
     Example:
+        >>> import keras
         >>> import numpy as np
         >>> from keras_stn import SpatialTransformer
         >>> images = np.random.default_rng(0).uniform(size=(2, 28, 28, 1)).astype("float32")
@@ -75,7 +76,7 @@ class SpatialTransformer(keras.layers.Layer):
         >>> warped, theta = stn(images, return_theta=True)
         >>> tuple(warped.shape)
         (2, 28, 28, 1)
-        >>> np.array(theta)[0].tolist()  # a new one passes images through
+        >>> keras.ops.convert_to_numpy(theta)[0].tolist()  # a new one passes images through
         [1.0, 0.0, 0.0, 0.0, 1.0, 0.0]
 
     References:
