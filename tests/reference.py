@@ -1,8 +1,10 @@
 """The operations by the paper's formulas: slow, float64, NumPy alone, nothing of `keras_stn`.
 
 An image is extended past its edges by `np.pad`, far enough that every point lies inside it; then a
-sample is the sum, over all pixels, of the pixel times one hat function an axis.
+sample is the sum, over all pixels, of the pixel times one value of a kernel an axis.
 """
+
+import functools
 
 import numpy as np
 
@@ -79,14 +81,15 @@ def grid_sample(
         extended, origin = extend(image, rows_first, fill_mode, fill_value)
         for where in np.ndindex(points.shape[:-1]):
             point = [x[where] + start for x, start in zip(rows_first, origin, strict=True)]
-            out[where] = (nearest if interpolation == "nearest" else linear)(extended, point)
+            out[where] = SAMPLERS[interpolation](extended, point)
     return np.moveaxis(samples, -1, 1) if data_format == "channels_first" else samples
 
 
 def extend(image, points, fill_mode, fill_value=0.0):
-    """`image` padded until it holds all `points`, and where its first pixel went."""
+    """`image` padded until it holds all `points`' neighbours, and where its first pixel went."""
     pads = []
     for x, size in zip(points, image.shape[:-1], strict=True):
+        # Two pixels beyond the outermost points, as far as the cubic kernel reaches.
         before, after = np.floor(-x.min(initial=0)) + 2, np.ceil(x.max(initial=0)) - size + 2
         pads.append((int(max(before, 0)), int(max(after, 0))))
     constant = {"constant_values": fill_value} if fill_mode == "constant" else {}
@@ -94,17 +97,35 @@ def extend(image, points, fill_mode, fill_value=0.0):
     return extended, [before for before, _ in pads]
 
 
-def linear(image, point):
-    """Equation 5 of the paper, for any number of axes, at one point in pixels."""
-    weights = np.ones(())
-    for x, size in zip(point, image.shape[:-1], strict=True):
-        hat = np.maximum(0, 1 - np.abs(x - np.arange(size)))
-        weights = weights[..., None] * hat
-    # Only the pixels that have a weight: a NaN elsewhere is none of this sample's business.
-    near = weights > 0
-    return weights[near] @ image[near]
-
-
 def nearest(image, point):
     """The nearest pixel, halves to even as counted from the first pixel of the padded image."""
     return image[tuple(int(np.rint(x)) for x in point)]
+
+
+def weighted(image, point, kernel):
+    """The sum of all pixels, each times `kernel` of its distance to `point` along every axis."""
+    weights = np.ones(())
+    for x, size in zip(point, image.shape[:-1], strict=True):
+        weights = weights[..., None] * kernel(np.abs(x - np.arange(size)))
+    # Only the pixels that have a weight: a NaN elsewhere is none of this sample's business.
+    near = weights != 0
+    return weights[near] @ image[near]
+
+
+def hat(distance):
+    """The kernel of equation 5 of the paper."""
+    return np.maximum(0, 1 - distance)
+
+
+def cubic(distance, a=-0.75):
+    """Cubic convolution (Keys, 1981), its free parameter `a` as in torch and ONNX."""
+    inner = (a + 2) * distance**3 - (a + 3) * distance**2 + 1
+    outer = a * (distance**3 - 5 * distance**2 + 8 * distance - 4)
+    return np.select([distance < 1, distance < 2], [inner, outer], 0.0)
+
+
+SAMPLERS = {
+    "nearest": nearest,
+    "bilinear": functools.partial(weighted, kernel=hat),
+    "bicubic": functools.partial(weighted, kernel=cubic),
+}

@@ -57,22 +57,19 @@ def affine_grid(theta, output_size, *, align_corners=True):
     check_affine_theta(theta.shape, ndim)
     theta = ops.reshape(theta, (ops.shape(theta)[0], ndim, ndim + 1))
 
-    # One axis at a time: the sum over (x, y, z) broadcasts, so a full-size product is formed only
-    # once a coordinate, and no matrix product can lower the precision of the coordinates.
-    source = [0.0] * ndim
-    for i in range(ndim):
-        coordinate = _along_axes(theta[:, i, ndim], ndim)
-        for axis in range(ndim):
-            base = axis_coordinates(sizes[axis], align_corners=align_corners, dtype=theta.dtype)
-            base = ops.reshape(base, [1, *(-1 if a == axis else 1 for a in range(ndim))])
-            coordinate = coordinate + _along_axes(theta[:, i, ndim - 1 - axis], ndim) * base
-        source[i] = coordinate
-    return ops.stack(source, axis=-1)
+    # One axis at a time: the sum broadcasts, so a full-size tensor is formed once for each axis
+    # beyond the first, and no matrix product can lower the precision of the coordinates.
+    grid = _along_axis(theta[:, :, ndim], None, ndim)
+    for axis in reversed(range(ndim)):
+        base = axis_coordinates(sizes[axis], align_corners=align_corners, dtype=theta.dtype)
+        column = theta[:, None, :, ndim - 1 - axis]
+        grid = grid + _along_axis(column * ops.expand_dims(base, -1), axis, ndim)
+    return grid
 
 
-def _along_axes(values, ndim):
-    """(batch,) as (batch, 1, ..., 1), ready to broadcast over `ndim` spatial axes."""
-    return ops.reshape(values, [-1] + [1] * ndim)
+def _along_axis(values, axis, ndim):
+    """(batch, n) or (batch, size, n), ready to broadcast over `ndim` spatial axes."""
+    return ops.expand_dims(values, [1 + a for a in range(ndim) if a != axis])
 
 
 def coordinate_dtype(dtype):

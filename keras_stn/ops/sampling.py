@@ -8,10 +8,9 @@ import keras
 from keras import ops
 
 from keras_stn.ops import kernels
-from keras_stn.ops.coordinates import bounded
 from keras_stn.ops.grids import coordinate_dtype
 
-INTERPOLATIONS = ("nearest", "bilinear")
+INTERPOLATIONS = ("nearest", "bilinear", "bicubic")
 FILL_MODES = ("constant", "nearest", "mirror", "reflect", "wrap")
 DATA_FORMATS = ("channels_last", "channels_first")
 
@@ -89,7 +88,7 @@ def grid_sample(
     samples_shape(images.shape, grid.shape, data_format)
     check_dtypes(images.dtype, grid.dtype, interpolation)
     grid = ops.cast(grid, arithmetic_dtype(images.dtype, grid.dtype))
-    return kernels.sample(images, bounded(grid), **options)
+    return kernels.sample(images, grid, **options)
 
 
 def check_options(interpolation, fill_mode, fill_value, data_format):

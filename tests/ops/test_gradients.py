@@ -19,6 +19,7 @@ TOLERANCE = {"rtol": 1e-6, "atol": 1e-7}
 every_fill_mode = pytest.mark.parametrize("fill_mode", reference.FILL_MODES)
 both_align_corners = pytest.mark.parametrize("align_corners", [True, False])
 both_ndims = pytest.mark.parametrize("ndim", [2, 3])
+smooth_interpolations = pytest.mark.parametrize("interpolation", ["bilinear", "bicubic"])
 
 
 @pytest.fixture(params=["kernel", "portable"] if BACKEND == "torch" else ["kernel"])
@@ -53,11 +54,13 @@ def differences(fn, x, upstream):
 @both_align_corners
 @every_fill_mode
 @both_ndims
-def test_to_grid_and_images(ndim, fill_mode, align_corners, rng):
+@smooth_interpolations
+def test_to_grid_and_images(interpolation, ndim, fill_mode, align_corners, rng):
     image = images(rng, ndim, channels=2)
     grid = points(rng, SIZES[ndim], count=6, align_corners=align_corners)
     upstream = rng.normal(size=(2, 6, 2))
     options = {"fill_mode": fill_mode, "fill_value": 0.6, "align_corners": align_corners}
+    options["interpolation"] = interpolation
     to_image, to_grid = gradients64(
         lambda image, grid: ops.grid_sample(image, grid, data_format="channels_last", **options),
         image,
@@ -74,13 +77,15 @@ def test_to_grid_and_images(ndim, fill_mode, align_corners, rng):
 @both_align_corners
 @every_fill_mode
 @both_ndims
-def test_to_theta(ndim, fill_mode, align_corners, rng):
+@smooth_interpolations
+def test_to_theta(interpolation, ndim, fill_mode, align_corners, rng):
     image = images(rng, ndim, channels=1)
     # A small output, so that no target lands within the step of a pixel.
     size = (2, 3, 2)[:ndim]
     theta = np.eye(ndim, ndim + 1).ravel() + rng.uniform(-0.3, 0.3, (2, ndim * (ndim + 1)))
     upstream = rng.normal(size=(2, *size, 1))
     options = {"fill_mode": fill_mode, "fill_value": 0.6, "align_corners": align_corners}
+    options["interpolation"] = interpolation
 
     def warp(theta):
         grid = ops.affine_grid(theta, size, align_corners=align_corners)
@@ -99,7 +104,7 @@ def test_to_theta(ndim, fill_mode, align_corners, rng):
     np.testing.assert_allclose(to_theta, differences(reference_warp, theta, upstream), **TOLERANCE)
 
 
-def torch_gradients(image, theta, size, upstream, padding_mode, align_corners):
+def torch_gradients(image, theta, size, upstream, mode, padding_mode, align_corners):
     """Gradients to images (channels last) and theta by torch's own operators, in float64."""
     image = torch.tensor(image, dtype=torch.float64, requires_grad=True)
     theta = torch.tensor(theta, dtype=torch.float64, requires_grad=True)
@@ -110,7 +115,11 @@ def torch_gradients(image, theta, size, upstream, padding_mode, align_corners):
         align_corners=align_corners,
     )
     samples = torch.nn.functional.grid_sample(
-        image.movedim(-1, 1), grid, padding_mode=padding_mode, align_corners=align_corners
+        image.movedim(-1, 1),
+        grid,
+        mode=mode,
+        padding_mode=padding_mode,
+        align_corners=align_corners,
     ).movedim(1, -1)
     found = torch.autograd.grad((samples * torch.tensor(upstream)).sum(), [image, theta])
     return [gradient.numpy() for gradient in found]
@@ -118,8 +127,17 @@ def torch_gradients(image, theta, size, upstream, padding_mode, align_corners):
 
 @pytest.mark.usefixtures("kernel")
 @pytest.mark.parametrize(("fill_mode", "padding_mode", "align_corners"), TORCH_MODES)
-@pytest.mark.parametrize(("ndim", "data_format"), [(2, "channels_first"), (3, "channels_last")])
-def test_torch_agrees(ndim, data_format, fill_mode, padding_mode, align_corners, rng):
+@pytest.mark.parametrize(
+    ("ndim", "data_format", "interpolation"),
+    [
+        (2, "channels_first", "bilinear"),
+        (2, "channels_last", "bicubic"),
+        (3, "channels_last", "bilinear"),
+    ],
+)
+def test_torch_agrees(
+    ndim, data_format, interpolation, fill_mode, padding_mode, align_corners, rng
+):
     image = images(rng, ndim)
     size = (4, 5, 3)[:ndim]
     theta = np.eye(ndim, ndim + 1).ravel() + rng.uniform(-0.4, 0.4, (2, ndim * (ndim + 1)))
@@ -129,6 +147,7 @@ def test_torch_agrees(ndim, data_format, fill_mode, padding_mode, align_corners,
         return ops.grid_sample(
             image,
             ops.affine_grid(theta, size, align_corners=align_corners),
+            interpolation=interpolation,
             fill_mode=fill_mode,
             align_corners=align_corners,
             data_format=data_format,
@@ -140,7 +159,9 @@ def test_torch_agrees(ndim, data_format, fill_mode, padding_mode, align_corners,
         theta,
         upstream=move_channels(upstream, data_format),
     )
-    expected = torch_gradients(image, theta, size, upstream, padding_mode, align_corners)
+    expected = torch_gradients(
+        image, theta, size, upstream, interpolation, padding_mode, align_corners
+    )
     np.testing.assert_allclose(to_image, move_channels(expected[0], data_format), **TOLERANCE)
     np.testing.assert_allclose(to_theta, expected[1], **TOLERANCE)
 
@@ -209,10 +230,12 @@ def test_nearest_has_a_gradient_to_the_images_alone(fill_mode, rng):
 
 
 @every_fill_mode
-def test_compiled_and_in_float32(fill_mode, rng):
+@smooth_interpolations
+def test_compiled_and_in_float32(interpolation, fill_mode, rng):
     image, grid = images(rng), points(rng, SIZES[2], count=6)
     upstream = rng.normal(size=(2, 6, 3))
     options = {"fill_mode": fill_mode, "fill_value": 0.6, "data_format": "channels_last"}
+    options["interpolation"] = interpolation
 
     def fn(image, grid):
         return ops.grid_sample(image, grid, **options)

@@ -27,17 +27,19 @@ TORCH_MODES = [
     ("mirror", "reflection", True),
     ("reflect", "reflection", False),
 ]
+TORCH_INTERPOLATIONS = [(2, "nearest"), (2, "bilinear"), (2, "bicubic")]
+TORCH_INTERPOLATIONS += [(3, "nearest"), (3, "bilinear")]  # it has no tricubic
 
 every_fill_mode = pytest.mark.parametrize("fill_mode", reference.FILL_MODES)
 both_align_corners = pytest.mark.parametrize("align_corners", [True, False])
-both_interpolations = pytest.mark.parametrize("interpolation", ["bilinear", "nearest"])
+every_interpolation = pytest.mark.parametrize("interpolation", ["nearest", "bilinear", "bicubic"])
 both_layouts = pytest.mark.parametrize("data_format", ["channels_last", "channels_first"])
 both_ndims = pytest.mark.parametrize("ndim", [2, 3])
 
 
 @both_align_corners
 @every_fill_mode
-@both_interpolations
+@every_interpolation
 @both_layouts
 @both_ndims
 def test_reference_agrees(ndim, data_format, interpolation, fill_mode, align_corners, rng):
@@ -90,9 +92,8 @@ def test_scipy_agrees(fill_mode, size, rng):
     assert_close(samples[0, :, 0], expected, scale=3)
 
 
-@both_interpolations
 @pytest.mark.parametrize(("fill_mode", "padding_mode", "align_corners"), TORCH_MODES)
-@both_ndims
+@pytest.mark.parametrize(("ndim", "interpolation"), TORCH_INTERPOLATIONS)
 def test_torch_agrees(ndim, fill_mode, padding_mode, align_corners, interpolation, rng):
     image = images(rng, ndim)
     grid = points(rng, SIZES[ndim], align_corners=align_corners)
@@ -131,7 +132,7 @@ def test_nearest_rounds_halves_to_even(size, align_corners):
     assert to_numpy(samples).ravel().tolist() == np.rint(middles).tolist()
 
 
-@both_interpolations
+@every_interpolation
 @both_layouts
 @every_fill_mode
 @pytest.mark.parametrize("rank", [2, 3, 4, 5, 6])
@@ -165,7 +166,7 @@ def test_volumes_at_grids_of_any_rank(rank, fill_mode, rng):
     assert_close(samples, expected.reshape(2, *shape, 3), scale=2)
 
 
-@both_interpolations
+@every_interpolation
 @both_align_corners
 @every_fill_mode
 @pytest.mark.parametrize("sizes", [(1, 1), (1, 4), (3, 1), (1, 1, 1), (2, 1, 3)])

@@ -1,8 +1,6 @@
 """The sampler in `keras.ops` alone: what `grid_sample` means, on every Keras backend.
 
-Every sample is a weighted sum of the pixels around it, the product of one weight an axis. Along an
-axis, the coordinate is first brought into the image (`_fold`), then split into neighbours, each an
-index that is safe to read and a weight that is zero where there is no pixel.
+Every sample is a weighted sum of the pixels around it, the product of one weight an axis.
 """
 
 from __future__ import annotations
@@ -14,17 +12,82 @@ import operator
 
 from keras import ops
 
-from keras_stn.ops.coordinates import number, to_pixels
+from keras_stn.ops.coordinates import bounded, to_pixels
 from keras_stn.ops.kernels.barrier import compute_once
+from keras_stn.ops.kernels.taps import fold, missing, nearest_tap, taps
 
 # Pixels: more than float32 coordinates are off by, in images of up to some ten thousand pixels.
 ROUNDING = 1e-3
 
 
-def sample(images, grid, *, interpolation, fill_mode, fill_value, align_corners, data_format):
+def take(pixels, index):
+    """Rows `index`, all of them in bounds, of `pixels`, (count, channels)."""
+    rows = ops.take(pixels, index, axis=0)
+    # `jax.numpy.take` drops an axis if there is nothing to take.
+    return ops.reshape(rows, (*ops.shape(index), ops.shape(pixels)[-1]))
+
+
+def interpolate(images, axes, *, interpolation, fill_mode, orders=None, read=take):
+    """Weighted sums of the pixels around the folded coordinates `axes`.
+
+    Args:
+        images: (batch, *sizes, channels), of any float dtype.
+        axes: Pixel coordinates, one tensor (batch, points) a spatial axis, rows first.
+        interpolation: "bilinear" or "bicubic".
+        fill_mode: As in `grid_sample`.
+        orders: How often to differentiate to each of `axes`; None is not at all.
+        read: The gather to use.
+
+    Returns:
+        (batch, points, channels) in the dtype of `axes`.
+    """
+    batch, *sizes, channels = ops.shape(images)
+    dtype = axes[0].dtype
+    corners = itertools.product(
+        *(
+            taps(x, size, interpolation=interpolation, fill_mode=fill_mode, order=order)
+            for x, size, order in zip(axes, sizes, orders or (0,) * len(axes), strict=True)
+        )
+    )
+    pixels = _pixels(images)
+    samples = ops.zeros((batch, ops.shape(axes[0])[1], channels), dtype)
+    for corner in corners:
+        weight = functools.reduce(operator.mul, (weight for _, weight in corner))
+        values = read(pixels, flat_index([index for index, _ in corner], batch, sizes))
+        samples = samples + ops.expand_dims(weight, -1) * ops.cast(values, dtype)
+    return samples
+
+
+def _pixels(images):
+    """Pixels of the whole batch in one list, so that one index finds image, row and column."""
+    batch, *sizes, channels = ops.shape(images)
+    return ops.reshape(images, (functools.reduce(operator.mul, sizes, batch), channels))
+
+
+def flat_index(indices, batch, sizes):
+    """The place in the list of all pixels of the pixels at `indices`, one an axis."""
+    index = ops.expand_dims(ops.arange(batch, dtype="int32"), 1)
+    for size, axis_index in zip(sizes, indices, strict=True):
+        index = index * size + axis_index
+    return index
+
+
+def sample(
+    images,
+    grid,
+    *,
+    interpolation,
+    fill_mode,
+    fill_value,
+    align_corners,
+    data_format,
+    interpolate=interpolate,
+    read=take,
+):
     """Samples `images` at `grid`; arguments as checked by `keras_stn.ops.grid_sample`.
 
-    `grid` is finite, in the dtype of the arithmetic, and may have any rank >= 2.
+    `grid` comes in the dtype of the arithmetic and may have any rank >= 2. `interpolate` and
+    `read` are a backend's faster forms of the functions above.
     """
     if data_format == "channels_first":
         images = ops.moveaxis(images, 1, -1)
@@ -32,37 +95,24 @@ def sample(images, grid, *, interpolation, fill_mode, fill_value, align_corners,
     grid_shape = ops.shape(grid)
     points = functools.reduce(operator.mul, grid_shape[1:-1], 1)
     grid = ops.reshape(grid, (grid_shape[0], points, len(sizes)))
+    modes = {"interpolation": interpolation, "fill_mode": fill_mode}
+    axes = pixel_axes(grid, sizes, align_corners=align_corners, **modes)
 
-    axes = pixel_axes(grid, sizes, fill_mode=fill_mode, align_corners=align_corners)
-    # Pixels of the whole batch in one list, so that one index finds image, row and column.
-    pixels = ops.reshape(images, (functools.reduce(operator.mul, sizes, batch), channels))
-    first = ops.expand_dims(ops.arange(batch, dtype="int32"), 1)
-
-    def read(corner):
-        index = first
-        for size, (axis_index, _) in zip(sizes, corner, strict=True):
-            index = index * size + axis_index
-        # `jax.numpy.take` drops an axis if there is nothing to take.
-        return ops.reshape(ops.take(pixels, index, axis=0), (batch, points, channels))
-
-    neighbours = _nearest if interpolation == "nearest" else _linear
-    corners = itertools.product(
-        *(neighbours(x, size, fill_mode) for x, size in zip(axes, sizes, strict=True))
-    )
     if interpolation == "nearest":
-        (corner,) = corners
-        samples = read(corner)
+        nearest = [
+            nearest_tap(x, size, fill_mode=fill_mode) for x, size in zip(axes, sizes, strict=True)
+        ]
+        index = flat_index([index for index, _ in nearest], batch, sizes)
+        samples = read(_pixels(images), index)
         if fill_mode == "constant":
-            inside = functools.reduce(ops.logical_and, (valid for _, valid in corner))
+            inside = functools.reduce(ops.logical_and, (there for _, there in nearest))
             fill = ops.cast(fill_value, samples.dtype)
             samples = ops.where(ops.expand_dims(inside, -1), samples, fill)
     else:
-        samples = 0.0
-        for corner in corners:
-            weight = functools.reduce(operator.mul, (weight for _, weight in corner))
-            samples += ops.expand_dims(weight, -1) * ops.cast(read(corner), grid.dtype)
+        samples = interpolate(images, axes, **modes)
         if fill_mode == "constant" and fill_value != 0:
-            samples += ops.expand_dims(fill_share(axes, sizes, fill_value), -1)
+            share = fill_share(axes, sizes, fill_value, interpolation=interpolation)
+            samples = samples + ops.expand_dims(share, -1)
         samples = ops.cast(samples, images.dtype)
 
     samples = ops.reshape(samples, (*grid_shape[:-1], channels))
@@ -71,95 +121,27 @@ def sample(images, grid, *, interpolation, fill_mode, fill_value, align_corners,
     return samples
 
 
-def pixel_axes(grid, sizes, *, fill_mode, align_corners):
+def pixel_axes(grid, sizes, *, interpolation, fill_mode, align_corners):
     """Pixel coordinates of a grid, folded into the image: one tensor an axis, rows first."""
-    return [
-        compute_once(_fold(to_pixels(x, size, align_corners=align_corners), size, fill_mode))
-        for x, size in zip(reversed(ops.unstack(grid, axis=-1)), sizes, strict=True)
-    ]
+    axes = []
+    for x, size in zip(reversed(ops.unstack(bounded(grid), axis=-1)), sizes, strict=True):
+        x = to_pixels(x, size, align_corners=align_corners)
+        axes.append(fold(x, size, interpolation=interpolation, fill_mode=fill_mode))
+    return [compute_once(x) for x in axes]
 
 
-def fill_share(axes, sizes, fill_value):
-    """What `fill_value` adds to linear samples at the pixel coordinates `axes`.
+def fill_share(axes, sizes, fill_value, *, interpolation):
+    """What `fill_value` adds to samples at the pixel coordinates `axes`.
 
     Exactly zero for a sample all of whose pixels exist, whatever the fill value.
     """
-    covered = 1.0
-    for x, size in zip(axes, sizes, strict=True):
-        low, fraction = _split(x)
-        missing = ops.where(_exists(low, size), 0.0, 1.0 - fraction)
-        missing += ops.where(_exists(low + 1.0, size), 0.0, fraction)
-        covered = covered * (1.0 - missing)
-    outside = 1.0 - covered
+    absent = [
+        missing(x, size, interpolation=interpolation) for x, size in zip(axes, sizes, strict=True)
+    ]
     if math.isfinite(fill_value):
-        return outside * fill_value
+        covered = functools.reduce(operator.mul, (1.0 - share for share in absent))
+        return (1.0 - covered) * fill_value
     # No product: it would bring NaN, and NaN gradients, inside the image. Nor may a coordinate
     # that rounding put a hair outside: under `align_corners=False` the identity's corners can be.
-    return ops.where(outside > ROUNDING, fill_value, 0.0)
-
-
-def _fold(x, size, fill_mode):
-    """Brings pixel coordinates to where there are pixels to read, by the fill mode.
-
-    Clamping has no gradient on and beyond its bounds. Under "constant" these lie in the fill: two
-    pixels out on the left, since one pixel out the derivative to the right still sees the image.
-    """
-    size = number(size, x.dtype)
-    if fill_mode == "constant":
-        return _clamp(x, -2.0, size)
-    if fill_mode == "mirror":  # about the centre of the edge pixel: period 2 (size - 1)
-        x = _reflect(x, 0.0, size - 1.0)
-    elif fill_mode == "reflect":  # about the outer edge of the edge pixel: period 2 size
-        x = _reflect(x, -0.5, size)
-    elif fill_mode == "wrap":
-        return x - ops.floor(x / size) * size
-    return _clamp(x, 0.0, size - 1.0)
-
-
-def _clamp(x, low, high):
-    # Selections, not `clip`: backends differ in the gradient of `clip` on its bounds.
-    x = ops.where(x > low, x, low)
-    return ops.where(x < high, x, high)
-
-
-def _reflect(x, edge, length):
-    """Reflects `x` into [edge, edge + length]."""
-    # About the centres of one pixel the length is 0: any period will do, the clamp follows.
-    period = ops.maximum(ops.cast(2.0 * length, x.dtype), 1.0)
-    x = x - edge
-    x = x - ops.floor(x / period) * period
-    return edge + ops.where(x > length, 2.0 * length - x, x)
-
-
-def _split(x):
-    low = ops.floor(x)
-    return low, x - low
-
-
-def _exists(index, size):
-    return ops.logical_and(index >= 0.0, index <= number(size, index.dtype) - 1.0)
-
-
-def _readable(index, size, fill_mode):
-    """The int32 index to read for a float `index` that may lie a pixel outside the image."""
-    index = ops.cast(index, "int32")
-    if fill_mode == "wrap":
-        # Where an accelerator's division is not correctly rounded, folding can end a hair below 0.
-        index = ops.where(index < 0, index + size, index)
-        return ops.where(index >= size, index - size, index)
-    return ops.clip(index, 0, size - 1)
-
-
-def _nearest(x, size, fill_mode):
-    """The nearest pixel, halves to even: [(index, whether it exists)]."""
-    index = ops.round(x)
-    return [(_readable(index, size, fill_mode), _exists(index, size))]
-
-
-def _linear(x, size, fill_mode):
-    """The two pixels around `x`: [(index, weight)]."""
-    low, fraction = _split(x)
-    neighbours = [(low, 1.0 - fraction), (low + 1.0, fraction)]
-    if fill_mode == "constant":
-        neighbours = [(i, ops.where(_exists(i, size), weight, 0.0)) for i, weight in neighbours]
-    return [(_readable(index, size, fill_mode), weight) for index, weight in neighbours]
+    outside = functools.reduce(ops.logical_or, (ops.abs(share) > ROUNDING for share in absent))
+    return ops.where(outside, ops.cast(fill_value, axes[0].dtype), 0.0)

@@ -1,9 +1,17 @@
-"""The sampler on PyTorch: its native kernel, 8-12 times faster than gathers on a CPU."""
+"""The sampler on PyTorch: its native kernel, about ten times faster than gathers on a CPU.
+
+PyTorch differentiates that kernel once, in reverse mode only; the rest comes from the portable
+sampler, which means the same.
+"""
 
 from __future__ import annotations
 
+import functools
+
+import torch
 import torch.nn.functional as F
 
+from keras_stn.ops.coordinates import FAR_OUTSIDE
 from keras_stn.ops.kernels import portable
 
 _PADDING_MODES = {
@@ -12,28 +20,21 @@ _PADDING_MODES = {
     "mirror": "reflection",  # torch reflects about pixel centres under align_corners=True,
     "reflect": "reflection",  # about pixel edges under align_corners=False
 }
+# In the order of the numbers that `torch.ops.aten` knows them by.
+_MODES = ("bilinear", "nearest", "bicubic")
+_PADDINGS = ("zeros", "border", "reflection")
 
 
 def sample(images, grid, *, interpolation, fill_mode, fill_value, align_corners, data_format):
     """Same arguments and meaning as `portable.sample`."""
-    reflects_other_way = fill_mode == ("reflect" if align_corners else "mirror")
-    blends_by_selection = interpolation == "nearest" and fill_mode == "constant" and fill_value != 0
-    empty = 0 in images.shape or 0 in grid.shape
-    if (
-        fill_mode not in _PADDING_MODES
-        or reflects_other_way
-        or blends_by_selection
-        or empty
-        or not images.is_floating_point()
-    ):
+    options = {
+        "interpolation": interpolation,
+        "fill_mode": fill_mode,
+        "align_corners": align_corners,
+    }
+    if not _is_native(images, grid, fill_value=fill_value, **options):
         return portable.sample(
-            images,
-            grid,
-            interpolation=interpolation,
-            fill_mode=fill_mode,
-            fill_value=fill_value,
-            align_corners=align_corners,
-            data_format=data_format,
+            images, grid, fill_value=fill_value, data_format=data_format, **options
         )
 
     channels_last = data_format == "channels_last"
@@ -42,18 +43,132 @@ def sample(images, grid, *, interpolation, fill_mode, fill_value, align_corners,
     # The kernel takes grids of the images' rank: other ranks become one long row of points.
     native_rank = grid.ndim == ndim + 2
     points = grid if native_rank else grid.reshape(grid.shape[0], -1, *[1] * (ndim - 1), ndim)
-    samples = F.grid_sample(
-        source.to(grid.dtype),
-        points,
-        mode=interpolation,
-        padding_mode=_PADDING_MODES[fill_mode],
-        align_corners=align_corners,
-    )
+    samples = _GridSample.apply(source.to(grid.dtype), points, *options.values())
     if not native_rank:
         samples = samples.reshape(*source.shape[:2], *grid.shape[1:-1])
     if fill_mode == "constant" and fill_value != 0:
         sizes = source.shape[2:]
-        axes = portable.pixel_axes(grid, sizes, fill_mode=fill_mode, align_corners=align_corners)
-        samples = samples + portable.fill_share(axes, sizes, fill_value).unsqueeze(1)
+        axes = portable.pixel_axes(grid, sizes, **options)
+        share = portable.fill_share(axes, sizes, fill_value, interpolation=interpolation)
+        samples = samples + share.unsqueeze(1)
     samples = samples.to(images.dtype)
     return samples.movedim(1, -1) if channels_last else samples
+
+
+def _is_native(images, grid, *, interpolation, fill_mode, fill_value, align_corners):
+    reflects_other_way = fill_mode == ("reflect" if align_corners else "mirror")
+    blends_by_selection = interpolation == "nearest" and fill_mode == "constant" and fill_value != 0
+    return (
+        fill_mode in _PADDING_MODES
+        and not reflects_other_way
+        and not blends_by_selection
+        and not (interpolation == "bicubic" and images.ndim == 5)
+        and 0 not in images.shape
+        and 0 not in grid.shape
+        and images.is_floating_point()
+    )
+
+
+def _bounded(grid):
+    """`coordinates.bounded` without its gradient: the kernel may crash on a NaN or an infinity."""
+    grid = grid.nan_to_num(nan=-FAR_OUTSIDE, posinf=FAR_OUTSIDE, neginf=-FAR_OUTSIDE)
+    return grid.clamp_(-FAR_OUTSIDE, FAR_OUTSIDE)
+
+
+def _portable(images, grid, interpolation, fill_mode, align_corners):
+    return portable.sample(
+        images,
+        grid,
+        interpolation=interpolation,
+        fill_mode=fill_mode,
+        fill_value=0.0,
+        align_corners=align_corners,
+        data_format="channels_first",
+    )
+
+
+class _GridSample(torch.autograd.Function):
+    """`torch.nn.functional.grid_sample`, differentiable as often as one likes."""
+
+    generate_vmap_rule = True
+
+    @staticmethod
+    def forward(images, grid, interpolation, fill_mode, align_corners):
+        return F.grid_sample(
+            images,
+            _bounded(grid),
+            mode=interpolation,
+            padding_mode=_PADDING_MODES[fill_mode],
+            align_corners=align_corners,
+        )
+
+    @staticmethod
+    def setup_context(ctx, inputs, output):
+        images, grid, *ctx.options = inputs
+        ctx.save_for_backward(images, grid)
+        ctx.save_for_forward(images, grid)
+
+    @staticmethod
+    def backward(ctx, upstream):
+        wanted = ctx.needs_input_grad[:2]
+        gradients = _GridSampleBackward.apply(upstream, *ctx.saved_tensors, wanted, *ctx.options)
+        to_images, to_grid = (
+            g if want else None for g, want in zip(gradients, wanted, strict=True)
+        )
+        return to_images, to_grid, None, None, None
+
+    @staticmethod
+    def jvp(ctx, images_tangent, grid_tangent, *_):
+        primals = ctx.saved_tensors
+        tangents = [
+            torch.zeros_like(primal) if tangent is None else tangent
+            for primal, tangent in zip(primals, (images_tangent, grid_tangent), strict=True)
+        ]
+        fn = functools.partial(_from_options, ctx.options)
+        return torch.func.jvp(fn, tuple(primals), tuple(tangents))[1]
+
+
+def _from_options(options, images, grid):
+    return _portable(images, grid, *options)
+
+
+class _GridSampleBackward(torch.autograd.Function):
+    """The gradients of `_GridSample`, again by PyTorch's kernel."""
+
+    generate_vmap_rule = True
+
+    @staticmethod
+    def forward(upstream, images, grid, wanted, interpolation, fill_mode, align_corners):
+        operators = torch.ops.aten
+        backward = (
+            operators.grid_sampler_2d_backward
+            if images.ndim == 4
+            else operators.grid_sampler_3d_backward
+        )
+        bounded = _bounded(grid)
+        to_images, to_grid = backward(
+            upstream,
+            images,
+            bounded,
+            _MODES.index(interpolation),
+            _PADDINGS.index(_PADDING_MODES[fill_mode]),
+            align_corners,
+            [wanted[0], True],
+        )
+        if fill_mode in ("mirror", "reflect"):  # elsewhere there is no slope that far outside
+            to_grid = to_grid.masked_fill(bounded.abs() == FAR_OUTSIDE, 0.0)
+        return to_images, to_grid
+
+    @staticmethod
+    def setup_context(ctx, inputs, output):
+        upstream, images, grid, ctx.wanted, *ctx.options = inputs
+        ctx.save_for_backward(upstream, images, grid)
+
+    @staticmethod
+    def backward(ctx, images_cotangent, grid_cotangent):
+        def gradients(upstream, images, grid):
+            fn = functools.partial(_from_options, ctx.options)
+            return torch.func.vjp(fn, images, grid)[1](upstream)
+
+        _, pull = torch.func.vjp(gradients, *ctx.saved_tensors)
+        return *pull((images_cotangent, grid_cotangent)), *[None] * 4

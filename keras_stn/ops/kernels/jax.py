@@ -1,0 +1,102 @@
+"""The sampler on JAX: derivatives in closed form, shaped for XLA.
+
+The derivative of a sampler to a coordinate is a sampler with other weights, so derivatives of any
+order, forward and reverse, come from one rule. docs/performance.md tells what each choice gains.
+"""
+
+from __future__ import annotations
+
+import functools
+
+import jax
+import jax.numpy as jnp
+from jax import lax
+from jax.custom_derivatives import SymbolicZero
+
+from keras_stn.ops.kernels import portable
+from keras_stn.ops.kernels.taps import is_zero
+from keras_stn.ops.kernels.windows import covers, windows
+
+
+def take(pixels, index, salt=0):
+    """Rows `index`, all of them in bounds, of `pixels`.
+
+    Gathers of different `salt` are never merged: each is then fused into the sum that uses it,
+    where a shared one would be written to memory and read back.
+    """
+    if salt:
+        index = index + (lax.optimization_barrier(jnp.int32(salt)) - salt)
+    return pixels.at[index].get(mode="promise_in_bounds")
+
+
+def interpolate(images, axes, *, interpolation, fill_mode):
+    """Same meaning as `portable.interpolate`."""
+    return _interpolate(images, tuple(axes), interpolation, fill_mode, (0,) * len(axes))
+
+
+@functools.partial(jax.custom_jvp, nondiff_argnums=(2, 3, 4))
+def _interpolate(images, axes, interpolation, fill_mode, orders):
+    salt = functools.reduce(lambda salt, order: 4 * salt + order, orders, 0)
+    return portable.interpolate(
+        images,
+        axes,
+        interpolation=interpolation,
+        fill_mode=fill_mode,
+        orders=orders,
+        read=functools.partial(take, salt=salt),
+    )
+
+
+@functools.partial(_interpolate.defjvp, symbolic_zeros=True)
+def _interpolate_jvp(interpolation, fill_mode, orders, primals, tangents):
+    images, axes = primals
+    to_images, to_axes = tangents
+    samples = _interpolate(images, axes, interpolation, fill_mode, orders)
+    tangent = jnp.zeros_like(samples)
+    if not isinstance(to_images, SymbolicZero):
+        to_images = to_images.astype(samples.dtype)
+        if covers(interpolation, fill_mode, orders):
+            tangent += _interpolate_by_windows(to_images, axes)
+        else:
+            tangent += _interpolate(to_images, axes, interpolation, fill_mode, orders)
+    for axis, to_axis in enumerate(to_axes):
+        higher = tuple(order + (i == axis) for i, order in enumerate(orders))
+        if not isinstance(to_axis, SymbolicZero) and not is_zero(interpolation, higher):
+            slope = _interpolate(images, axes, interpolation, fill_mode, higher)
+            tangent += slope * _along_channels(to_axis, images.shape[-1])
+    return samples, tangent
+
+
+def _along_channels(x, channels):
+    """(...) as (..., channels).
+
+    As a product with ones: so is then its transpose, the sum over channels, which XLA's CPU
+    backend computes ten times faster than a reduction.
+    """
+    ones = jnp.ones((1, channels), x.dtype)
+    dimensions = (((x.ndim,), (0,)), ((), ()))
+    return lax.dot_general(x[..., None], ones, dimensions, precision="highest")
+
+
+def _interpolate_by_windows(images, axes):
+    """Bilinear samples, linear in `images`: written for its transpose, a scatter of windows."""
+    batch, *sizes, channels = images.shape
+    starts, shape, weights = windows(axes, sizes)
+    rows = images.reshape(batch * sizes[0], *sizes[1:], channels)
+    first = jnp.arange(batch, dtype="int32")[:, None] * sizes[0]
+    axes_of_window = tuple(range(2, 2 + len(sizes)))
+    found = lax.gather(
+        rows,
+        jnp.stack([first + starts[0], *starts[1:]], axis=-1),
+        lax.GatherDimensionNumbers(
+            offset_dims=(*axes_of_window, 2 + len(sizes)),
+            collapsed_slice_dims=(),
+            start_index_map=tuple(range(len(sizes))),
+        ),
+        (*shape, channels),
+        mode="promise_in_bounds",
+    )
+    return (found * weights[..., None]).sum(axes_of_window)
+
+
+sample = functools.partial(portable.sample, interpolate=interpolate, read=take)

@@ -1,0 +1,165 @@
+"""The sampler on TensorFlow: under XLA with derivatives in closed form, else op by op.
+
+docs/performance.md tells what each choice gains.
+"""
+
+from __future__ import annotations
+
+import functools
+import itertools
+import operator
+
+import tensorflow as tf
+from tensorflow.compiler.tf2xla.python import xla
+from tensorflow.compiler.xla import xla_data_pb2
+
+from keras_stn.ops.kernels import portable
+from keras_stn.ops.kernels.barrier import inside_xla
+from keras_stn.ops.kernels.taps import is_zero, taps
+from keras_stn.ops.kernels.windows import covers, windows
+
+# Up to this many channels, all corners of a window travel as the channels of one pixel.
+MAX_PACKED_CHANNELS = 4
+
+
+def take(pixels, index, salt=0):
+    """Rows `index`, all of them in bounds, of `pixels`.
+
+    Under XLA, gathers of different `salt` are never merged: each is then fused into the sum that
+    uses it, where a shared one would be written to memory and read back.
+    """
+    if salt:
+        (barrier,) = xla.optimization_barrier(tf.constant(salt))
+        index = index + (barrier - salt)
+    return _take(pixels, index)
+
+
+@tf.custom_gradient
+def _take(pixels, index):
+    def backward(upstream):
+        # TensorFlow's own gradient of a gather makes a scatter, twice as slow on a CPU.
+        return _sum_by_index(upstream, index, tf.shape(pixels)[0]), None
+
+    return tf.gather_nd(pixels, index[..., None]), backward
+
+
+def _sum_by_index(values, index, count):
+    """(count, channels): the sum of the `values`, (batch, points, channels), of each index."""
+    values = tf.reshape(values, (-1, tf.shape(values)[-1]))
+    return tf.math.unsorted_segment_sum(values, tf.reshape(index, (-1,)), count)
+
+
+def interpolate(images, axes, *, interpolation, fill_mode):
+    """Same meaning as `portable.interpolate`."""
+    modes = {"interpolation": interpolation, "fill_mode": fill_mode}
+    if inside_xla():
+        return _interpolate(images, axes, (0,) * len(axes), modes)
+    return portable.interpolate(images, axes, read=take, **modes)
+
+
+def _interpolate(images, axes, orders, modes):
+    @tf.custom_gradient
+    def forward(images, *axes):
+        def backward(upstream):
+            to_images = _spread(upstream, axes, tf.shape(images), images.shape, orders, modes)
+            to_axes = _to_axes(upstream, images, axes, orders, modes)
+            return tf.cast(to_images, images.dtype), *to_axes
+
+        salt = functools.reduce(lambda salt, order: 4 * salt + order, orders, 0)
+        read = functools.partial(take, salt=salt)
+        return portable.interpolate(images, axes, orders=orders, read=read, **modes), backward
+
+    return forward(images, *axes)
+
+
+def _to_axes(upstream, images, axes, orders, modes):
+    """The gradient to each coordinate: upstream times a sampler's derivative, summed."""
+    gradients = []
+    for axis, x in enumerate(axes):
+        higher = tuple(order + (i == axis) for i, order in enumerate(orders))
+        if is_zero(modes["interpolation"], higher):
+            gradients.append(tf.zeros_like(x))
+        else:
+            slope = _interpolate(images, axes, higher, modes)
+            gradients.append(tf.reduce_sum(upstream * slope, axis=-1))
+    return gradients
+
+
+def _spread(samples, axes, shape, static_shape, orders, modes):
+    """The adjoint of `_interpolate`: adds each sample to the pixels that it was read from."""
+    scatter = _spread_taps
+    if covers(*modes.values(), orders) and None not in static_shape[1:]:
+        packs = static_shape[-1] <= MAX_PACKED_CHANNELS
+        scatter = _spread_packed if packs else _spread_windows
+
+    @tf.custom_gradient
+    def forward(samples, *axes):
+        def backward(upstream):
+            to_samples = _interpolate(upstream, axes, orders, modes)
+            return to_samples, *_to_axes(samples, upstream, axes, orders, modes)
+
+        images = scatter(samples, axes, shape, static_shape, orders, modes)
+        return tf.ensure_shape(tf.reshape(images, shape), static_shape), backward
+
+    return forward(samples, *axes)
+
+
+def _spread_taps(samples, axes, shape, static_shape, orders, modes):
+    batch, *sizes, _ = tf.unstack(shape)
+    count = functools.reduce(operator.mul, sizes, batch)
+    total = 0.0
+    for corner in itertools.product(
+        *(
+            taps(x, size, order=order, **modes)
+            for x, size, order in zip(axes, sizes, orders, strict=True)
+        )
+    ):
+        weight = functools.reduce(operator.mul, (weight for _, weight in corner))
+        index = portable.flat_index([index for index, _ in corner], batch, sizes)
+        total += _sum_by_index(weight[..., None] * samples, index, count)
+    return total
+
+
+def _spread_packed(samples, axes, shape, static_shape, orders, modes):
+    batch, sizes, channels = shape[0], static_shape[1:-1], static_shape[-1]
+    starts, window, weights = windows(axes, sizes)
+    updates = weights[..., None] * tf.reshape(
+        samples, (*tf.unstack(tf.shape(samples))[:2], *[1] * len(window), channels)
+    )
+    updates = tf.reshape(updates, (*tf.unstack(tf.shape(samples))[:2], -1))
+    count = tf.reduce_prod(shape[:-1])
+    packed = _sum_by_index(updates, portable.flat_index(starts, batch, sizes), count)
+    packed = tf.reshape(packed, (batch, *sizes, -1, channels))
+    total = 0.0
+    for corner, offsets in enumerate(itertools.product(*map(range, window))):
+        # Windows are clipped to the image: those that would move out of it hold nothing.
+        inner = [slice(0, size - by) for size, by in zip(sizes, offsets, strict=True)]
+        moved = packed[(slice(None), *inner, corner)]
+        total += tf.pad(moved, [(0, 0), *((by, 0) for by in offsets), (0, 0)])
+    return total
+
+
+def _spread_windows(samples, axes, shape, static_shape, orders, modes):
+    batch, sizes, channels = shape[0], static_shape[1:-1], static_shape[-1]
+    starts, window, weights = windows(axes, sizes)
+    updates = weights[..., None] * tf.reshape(
+        samples, (*tf.unstack(tf.shape(samples))[:2], *[1] * len(window), channels)
+    )
+    first = tf.range(batch)[:, None] * sizes[0]
+    starts = tf.stack([first + starts[0], *starts[1:]], axis=-1)
+    numbers = xla_data_pb2.ScatterDimensionNumbers(
+        update_window_dims=range(1, 2 + len(window)),
+        scatter_dims_to_operand_dims=range(len(window)),
+        index_vector_dim=1,
+    )
+    scalar = tf.TensorSpec((), samples.dtype)
+    return xla.scatter(
+        tf.zeros((batch * sizes[0], *sizes[1:], channels), samples.dtype),
+        tf.reshape(starts, (-1, len(window))),
+        tf.reshape(updates, (-1, *window, channels)),
+        tf.function(operator.add, autograph=False).get_concrete_function(scalar, scalar),
+        numbers,
+    )
+
+
+sample = functools.partial(portable.sample, interpolate=interpolate, read=take)
