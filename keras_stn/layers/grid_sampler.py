@@ -17,11 +17,13 @@ class GridSampler(keras.layers.Layer):
         (x, y, z); see `keras_stn.ops.grid_sample`, also for NaN and infinite coordinates.
 
     Args:
-        interpolation: "bilinear" (trilinear for volumes) or "nearest".
+        interpolation: "nearest", "bilinear" (trilinear for volumes) or "bicubic" (tricubic).
         fill_mode: "constant", "nearest", "mirror", "reflect" or "wrap".
         fill_value: float, in image intensity units; used by `fill_mode="constant"`.
         align_corners: bool. Whether -1 and 1 are the centres of the corner pixels (True) or
             their outer edges (False).
+        antialias: bool. Whether to avoid aliasing where the grid shrinks the images; see
+            `keras_stn.ops.grid_sample`.
         data_format: "channels_last" or "channels_first"; None means
             `keras.config.image_data_format()`.
         **kwargs: Arguments of `keras.layers.Layer`.
@@ -60,6 +62,7 @@ class GridSampler(keras.layers.Layer):
         fill_mode="constant",
         fill_value=0.0,
         align_corners=True,
+        antialias=False,
         data_format=None,
         **kwargs,
     ):
@@ -68,8 +71,9 @@ class GridSampler(keras.layers.Layer):
         self.fill_mode = fill_mode
         self.fill_value = fill_value
         self.align_corners = align_corners
+        self.antialias = antialias
         self.data_format = data_format or keras.config.image_data_format()
-        check_options(interpolation, fill_mode, fill_value, self.data_format)
+        check_options(interpolation, fill_mode, fill_value, antialias, self.data_format)
 
     def call(self, inputs):
         images, grid = self._pair(inputs)
@@ -83,12 +87,13 @@ class GridSampler(keras.layers.Layer):
             fill_mode=self.fill_mode,
             fill_value=self.fill_value,
             align_corners=self.align_corners,
+            antialias=self.antialias,
             data_format=self.data_format,
         )
 
     def compute_output_shape(self, input_shape):
         images_shape, grid_shape = self._pair(input_shape)
-        return samples_shape(images_shape, grid_shape, self.data_format)
+        return samples_shape(images_shape, grid_shape, self.antialias, self.data_format)
 
     def compute_output_spec(self, inputs):
         images, grid = self._pair(inputs)
@@ -114,6 +119,7 @@ class GridSampler(keras.layers.Layer):
             "fill_mode": self.fill_mode,
             "fill_value": self.fill_value,
             "align_corners": self.align_corners,
+            "antialias": self.antialias,
             "data_format": self.data_format,
         }
 
@@ -129,6 +135,8 @@ class BilinearSampler(GridSampler):
         fill_value: float, in image intensity units; used by `fill_mode="constant"`.
         align_corners: bool. Whether -1 and 1 are the centres of the corner pixels (True) or
             their outer edges (False).
+        antialias: bool. Whether to avoid aliasing where the grid shrinks the images; see
+            `keras_stn.ops.grid_sample`.
         data_format: "channels_last" or "channels_first"; None means
             `keras.config.image_data_format()`.
         **kwargs: Arguments of `keras.layers.Layer`.
@@ -153,6 +161,7 @@ class BilinearSampler(GridSampler):
         fill_mode="constant",
         fill_value=0.0,
         align_corners=True,
+        antialias=False,
         data_format=None,
         **kwargs,
     ):
@@ -161,6 +170,7 @@ class BilinearSampler(GridSampler):
             fill_mode=fill_mode,
             fill_value=fill_value,
             align_corners=align_corners,
+            antialias=antialias,
             data_format=data_format,
             **kwargs,
         )

@@ -37,12 +37,14 @@ class SpatialTransformer(keras.layers.Layer):
         output_size: (height, width) or (depth, height, width) of the output, in pixels; None
             keeps that of the input.
         num_transforms: int, the number of crops taken of each image.
-        interpolation: "bilinear" (trilinear for volumes) or "nearest". "nearest" has no gradient
-            to theta: the localization network does not learn.
+        interpolation: "bilinear" (trilinear for volumes), "bicubic" (tricubic) or "nearest".
+            "nearest" has no gradient to theta: the localization network does not learn.
         fill_mode: "constant", "nearest", "mirror", "reflect" or "wrap".
         fill_value: float, in image intensity units; used by `fill_mode="constant"`.
         align_corners: bool. Whether -1 and 1 are the centres of the corner pixels (True, as in
             the paper) or their outer edges (False).
+        antialias: bool. Whether to avoid aliasing where the crop is smaller than what it shows,
+            for example with a small `output_size`; see `keras_stn.ops.grid_sample`.
         theta_regularizer: A `keras.regularizers.Regularizer`, its name, or None; its penalty on
             theta is added to the loss.
         data_format: "channels_last" or "channels_first"; None means
@@ -94,6 +96,7 @@ class SpatialTransformer(keras.layers.Layer):
         fill_mode="constant",
         fill_value=0.0,
         align_corners=True,
+        antialias=False,
         theta_regularizer=None,
         data_format=None,
         **kwargs,
@@ -118,9 +121,10 @@ class SpatialTransformer(keras.layers.Layer):
         self.fill_mode = fill_mode
         self.fill_value = fill_value
         self.align_corners = align_corners
+        self.antialias = antialias
         self.theta_regularizer = keras.regularizers.get(theta_regularizer)
         self.data_format = data_format or keras.config.image_data_format()
-        check_options(interpolation, fill_mode, fill_value, self.data_format)
+        check_options(interpolation, fill_mode, fill_value, antialias, self.data_format)
         self._uses_default_network = localization_network is None
 
     def build(self, images_shape):
@@ -156,6 +160,7 @@ class SpatialTransformer(keras.layers.Layer):
             fill_mode=self.fill_mode,
             fill_value=self.fill_value,
             align_corners=self.align_corners,
+            antialias=self.antialias,
             data_format=self.data_format,
         )
         return (warped, theta) if return_theta else warped
@@ -235,6 +240,7 @@ class SpatialTransformer(keras.layers.Layer):
             "fill_mode": self.fill_mode,
             "fill_value": self.fill_value,
             "align_corners": self.align_corners,
+            "antialias": self.antialias,
             "theta_regularizer": keras.regularizers.serialize(self.theta_regularizer)
             if self.theta_regularizer
             else None,

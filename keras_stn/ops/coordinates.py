@@ -79,13 +79,24 @@ def to_pixels(coordinates, size, *, align_corners=True):
     return coordinates * half_extent + (size - 1.0) / 2.0
 
 
-def bounded(grid):
-    """`grid` with every coordinate finite: NaN and anything far outside lands far outside.
+def to_normalized(pixels, size):
+    """The inverse of `to_pixels` under `align_corners=True`, for more than one pixel."""
+    return pixels * (2.0 / (number(size, pixels.dtype) - 1.0)) - 1.0
+
+
+def bounded(coordinates):
+    """Normalized `coordinates`, all finite: NaN and anything far outside lands far outside.
 
     NaN counts as `-FAR_OUTSIDE`; the gradient is zero wherever a coordinate was replaced.
     """
-    grid = ops.nan_to_num(grid, nan=-FAR_OUTSIDE, posinf=FAR_OUTSIDE, neginf=-FAR_OUTSIDE)
-    return ops.clip(grid, -FAR_OUTSIDE, FAR_OUTSIDE)
+    return clamp(coordinates, -FAR_OUTSIDE, FAR_OUTSIDE)
+
+
+def clamp(x, low, high):
+    """`x` within [low, high], NaN as `low`; no gradient on and beyond the bounds."""
+    # Selections, not `clip`: backends differ in the gradient of `clip` on its bounds, and in NaN.
+    x = ops.where(x > low, x, low)
+    return ops.where(x < high, x, high)
 
 
 def identity_grid(output_size, *, align_corners=True):

@@ -57,18 +57,26 @@ def affine_grid(theta, output_size, *, align_corners=True):
     check_affine_theta(theta.shape, ndim)
     theta = ops.reshape(theta, (ops.shape(theta)[0], ndim, ndim + 1))
 
-    # One axis at a time: the sum broadcasts, so a full-size tensor is formed once for each axis
-    # beyond the first, and no matrix product can lower the precision of the coordinates.
-    grid = _along_axis(theta[:, :, ndim], None, ndim)
-    for axis in reversed(range(ndim)):
-        base = axis_coordinates(sizes[axis], align_corners=align_corners, dtype=theta.dtype)
-        column = theta[:, None, :, ndim - 1 - axis]
-        grid = grid + _along_axis(column * ops.expand_dims(base, -1), axis, ndim)
-    return grid
+    # One axis at a time: the sum broadcasts, so all but its last addition are small, and no matrix
+    # product can lower the precision of the coordinates. Every term holds a share of the shift, so
+    # that no sum has two products: a compiler can then fuse it in one way only, and a coordinate
+    # that it computes twice comes out the same twice.
+    bases = [axis_coordinates(n, align_corners=align_corners, dtype=theta.dtype) for n in sizes]
+    shares = [0.5, 0.5] if ndim == 2 else [0.5, 0.25, 0.25]  # exact in binary
+    source = []
+    for row in range(ndim):
+        shift = theta[:, row, ndim:]
+        coordinate = 0.0
+        for axis, share in zip(reversed(range(ndim)), shares, strict=True):
+            column = ndim - 1 - axis
+            term = theta[:, row, column : column + 1] * bases[axis] + share * shift
+            coordinate = coordinate + _along_axis(term, axis, ndim)
+        source.append(coordinate)
+    return ops.stack(source, axis=-1)
 
 
 def _along_axis(values, axis, ndim):
-    """(batch, n) or (batch, size, n), ready to broadcast over `ndim` spatial axes."""
+    """(batch, size), ready to broadcast over `ndim` spatial axes, of which it is the `axis`th."""
     return ops.expand_dims(values, [1 + a for a in range(ndim) if a != axis])
 
 

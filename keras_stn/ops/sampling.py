@@ -8,6 +8,7 @@ import keras
 from keras import ops
 
 from keras_stn.ops import kernels
+from keras_stn.ops.antialiasing import antialiased_sample
 from keras_stn.ops.grids import coordinate_dtype
 
 INTERPOLATIONS = ("nearest", "bilinear", "bicubic")
@@ -23,6 +24,7 @@ def grid_sample(
     fill_mode="constant",
     fill_value=0.0,
     align_corners=True,
+    antialias=False,
     data_format=None,
 ):
     """Samples images or volumes at arbitrary places.
@@ -30,6 +32,8 @@ def grid_sample(
     Formula (bilinear, pixel coordinates (x, y)):
 
         samples(x, y) = sum_ij images[i, j] * max(0, 1 - |x - j|) * max(0, 1 - |y - i|)
+
+    Bicubic: the two factors are cubic convolution kernels with a = -0.75, as in torch and ONNX.
 
     Convention:
         `grid` holds **source** coordinates, normalized to [-1, 1], last axis (x, y) or (x, y, z):
@@ -45,13 +49,18 @@ def grid_sample(
         grid: Float tensor of shape (batch, ..., 2) for images, (batch, ..., 3) for volumes, of
             any rank >= 2: (batch, h, w, 2) is a warped image, (batch, n, 2) a list of points,
             (batch, k, h, w, 2) k crops an image.
-        interpolation: "bilinear" (trilinear for volumes) or "nearest".
+        interpolation: "nearest", "bilinear" (trilinear for volumes) or "bicubic" (tricubic).
         fill_mode: What lies outside the image: "constant" (`fill_value`, blending in over one
             pixel), "nearest" (the edge pixel again), "mirror" (reflected about the centre of the
             edge pixel), "reflect" (reflected about its outer edge), "wrap" (periodic).
         fill_value: float, in image intensity units; used by `fill_mode="constant"`.
         align_corners: bool. Whether -1 and 1 are the centres of the corner pixels (True) or
             their outer edges (False).
+        antialias: bool. Whether a sample is the mean of what lies between it and its neighbours
+            in the grid, where that is more than a pixel: a warp that shrinks the image then does
+            not alias. Bilinear only; the grid is (batch, ..., h, w, 2), or (batch, ..., d, h, w,
+            3). Where the warp does not shrink, the result is the same. Costs about eight plain
+            samplings (sixteen for volumes).
         data_format: "channels_last" or "channels_first"; None means
             `keras.config.image_data_format()`.
 
@@ -74,24 +83,28 @@ def grid_sample(
         - [Jaderberg et al., 2015](https://arxiv.org/abs/1506.02025), section 3.3.
     """
     data_format = data_format or keras.config.image_data_format()
-    check_options(interpolation, fill_mode, fill_value, data_format)
+    check_options(interpolation, fill_mode, fill_value, antialias, data_format)
     options = {
         "interpolation": interpolation,
         "fill_mode": fill_mode,
         "fill_value": float(fill_value),
         "align_corners": bool(align_corners),
+        "antialias": bool(antialias),
         "data_format": data_format,
     }
     if isinstance(images, keras.KerasTensor) or isinstance(grid, keras.KerasTensor):
         return GridSample(**options).symbolic_call(images, grid)
     images, grid = ops.convert_to_tensor(images), ops.convert_to_tensor(grid)
-    samples_shape(images.shape, grid.shape, data_format)
+    samples_shape(images.shape, grid.shape, antialias, data_format)
     check_dtypes(images.dtype, grid.dtype, interpolation)
     grid = ops.cast(grid, arithmetic_dtype(images.dtype, grid.dtype))
+    if options.pop("antialias"):
+        del options["interpolation"]
+        return antialiased_sample(images, grid, **options)
     return kernels.sample(images, grid, **options)
 
 
-def check_options(interpolation, fill_mode, fill_value, data_format):
+def check_options(interpolation, fill_mode, fill_value, antialias, data_format):
     """Raises `ValueError` for an option that `grid_sample` does not know."""
     for name, value, known in (
         ("interpolation", interpolation, INTERPOLATIONS),
@@ -108,9 +121,14 @@ def check_options(interpolation, fill_mode, fill_value, data_format):
             "`fill_value` must be a number, in image intensity units. "
             f"Received: fill_value={fill_value!r}. Pass for example fill_value=0.0."
         )
+    if antialias and interpolation != "bilinear":
+        raise ValueError(
+            "`antialias=True` is there for interpolation='bilinear' alone. "
+            f"Received: interpolation={interpolation!r}. Change one of the two."
+        )
 
 
-def samples_shape(images_shape, grid_shape, data_format):
+def samples_shape(images_shape, grid_shape, antialias, data_format):
     """The shape of `grid_sample`'s result, or `ValueError` if the two shapes do not fit."""
     images_shape, grid_shape = tuple(images_shape), tuple(grid_shape)
     ndim = check_images_shape(images_shape, data_format)
@@ -119,6 +137,13 @@ def samples_shape(images_shape, grid_shape, data_format):
             f"`grid` must have shape (batch, ..., {ndim}) for images of {ndim} spatial axes. "
             f"Received: grid.shape={grid_shape}, images.shape={images_shape}. "
             f"Put the coordinates, {'(x, y)' if ndim == 2 else '(x, y, z)'}, in the last axis."
+        )
+    if antialias and len(grid_shape) < ndim + 2:
+        raise ValueError(
+            "`antialias=True` needs a grid whose neighbours are neighbours in the output, of shape "
+            f"(batch, ..., {'height, width' if ndim == 2 else 'depth, height, width'}, {ndim}). "
+            f"Received: grid.shape={grid_shape}. A list of points has no footprint: pass "
+            "antialias=False."
         )
     batch, grid_batch = images_shape[0], grid_shape[0]
     if None not in (batch, grid_batch) and batch != grid_batch:
@@ -175,7 +200,15 @@ class GridSample(keras.Operation):
     """`grid_sample` as a node of a functional model."""
 
     def __init__(
-        self, *, interpolation, fill_mode, fill_value, align_corners, data_format, name=None
+        self,
+        *,
+        interpolation,
+        fill_mode,
+        fill_value,
+        align_corners,
+        antialias=False,  # which models saved by 0.1 do not have
+        data_format,
+        name=None,
     ):
         super().__init__(name=name)
         self.options = {
@@ -183,6 +216,7 @@ class GridSample(keras.Operation):
             "fill_mode": fill_mode,
             "fill_value": fill_value,
             "align_corners": align_corners,
+            "antialias": antialias,
             "data_format": data_format,
         }
 
@@ -190,6 +224,9 @@ class GridSample(keras.Operation):
         return grid_sample(images, grid, **self.options)
 
     def compute_output_spec(self, images, grid):
-        shape = samples_shape(images.shape, grid.shape, self.options["data_format"])
+        options = self.options
+        shape = samples_shape(
+            images.shape, grid.shape, options["antialias"], options["data_format"]
+        )
         check_dtypes(images.dtype, grid.dtype, self.options["interpolation"])
         return keras.KerasTensor(shape, dtype=images.dtype)

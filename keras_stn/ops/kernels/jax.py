@@ -14,6 +14,7 @@ from jax import lax
 from jax.custom_derivatives import SymbolicZero
 
 from keras_stn.ops.kernels import portable
+from keras_stn.ops.kernels.barrier import compute_once
 from keras_stn.ops.kernels.taps import is_zero
 from keras_stn.ops.kernels.windows import covers, windows
 
@@ -55,10 +56,12 @@ def _interpolate_jvp(interpolation, fill_mode, orders, primals, tangents):
     tangent = jnp.zeros_like(samples)
     if not isinstance(to_images, SymbolicZero):
         to_images = to_images.astype(samples.dtype)
+        # The transpose computes indices and weights in different loops.
+        once = tuple(compute_once(x) for x in axes)
         if covers(interpolation, fill_mode, orders):
-            tangent += _interpolate_by_windows(to_images, axes)
+            tangent += _interpolate_by_windows(to_images, once)
         else:
-            tangent += _interpolate(to_images, axes, interpolation, fill_mode, orders)
+            tangent += _interpolate(to_images, once, interpolation, fill_mode, orders)
     for axis, to_axis in enumerate(to_axes):
         higher = tuple(order + (i == axis) for i, order in enumerate(orders))
         if not isinstance(to_axis, SymbolicZero) and not is_zero(interpolation, higher):

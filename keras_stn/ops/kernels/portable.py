@@ -13,7 +13,6 @@ import operator
 from keras import ops
 
 from keras_stn.ops.coordinates import bounded, to_pixels
-from keras_stn.ops.kernels.barrier import compute_once
 from keras_stn.ops.kernels.taps import fold, missing, nearest_tap, taps
 
 # Pixels: more than float32 coordinates are off by, in images of up to some ten thousand pixels.
@@ -111,8 +110,8 @@ def sample(
     else:
         samples = interpolate(images, axes, **modes)
         if fill_mode == "constant" and fill_value != 0:
-            share = fill_share(axes, sizes, fill_value, interpolation=interpolation)
-            samples = samples + ops.expand_dims(share, -1)
+            share = missing_share(axes, sizes, interpolation=interpolation)
+            samples = samples + ops.expand_dims(fill_with(share, fill_value), -1)
         samples = ops.cast(samples, images.dtype)
 
     samples = ops.reshape(samples, (*grid_shape[:-1], channels))
@@ -124,24 +123,29 @@ def sample(
 def pixel_axes(grid, sizes, *, interpolation, fill_mode, align_corners):
     """Pixel coordinates of a grid, folded into the image: one tensor an axis, rows first."""
     axes = []
-    for x, size in zip(reversed(ops.unstack(bounded(grid), axis=-1)), sizes, strict=True):
-        x = to_pixels(x, size, align_corners=align_corners)
+    # One coordinate at a time: XLA then sees through a grid that was stacked from them.
+    for x, size in zip(reversed(ops.unstack(grid, axis=-1)), sizes, strict=True):
+        x = to_pixels(bounded(x), size, align_corners=align_corners)
         axes.append(fold(x, size, interpolation=interpolation, fill_mode=fill_mode))
-    return [compute_once(x) for x in axes]
+    return axes
 
 
-def fill_share(axes, sizes, fill_value, *, interpolation):
-    """What `fill_value` adds to samples at the pixel coordinates `axes`.
+def missing_share(axes, sizes, *, interpolation):
+    """The share of samples at the pixel coordinates `axes` that lies outside the image.
 
-    Exactly zero for a sample all of whose pixels exist, whatever the fill value.
+    Exactly zero for a sample all of whose pixels exist.
     """
-    absent = [
-        missing(x, size, interpolation=interpolation) for x, size in zip(axes, sizes, strict=True)
-    ]
+    present = (
+        1.0 - missing(x, size, interpolation=interpolation)
+        for x, size in zip(axes, sizes, strict=True)
+    )
+    return 1.0 - functools.reduce(operator.mul, present)
+
+
+def fill_with(share, fill_value):
+    """What `fill_value` adds to samples of which `share` lies outside the image."""
     if math.isfinite(fill_value):
-        covered = functools.reduce(operator.mul, (1.0 - share for share in absent))
-        return (1.0 - covered) * fill_value
+        return share * fill_value
     # No product: it would bring NaN, and NaN gradients, inside the image. Nor may a coordinate
     # that rounding put a hair outside: under `align_corners=False` the identity's corners can be.
-    outside = functools.reduce(ops.logical_or, (ops.abs(share) > ROUNDING for share in absent))
-    return ops.where(outside, ops.cast(fill_value, axes[0].dtype), 0.0)
+    return ops.where(ops.abs(share) > ROUNDING, ops.cast(fill_value, share.dtype), 0.0)

@@ -9,7 +9,7 @@ from __future__ import annotations
 import numpy as np
 from keras import ops
 
-from keras_stn.ops.coordinates import number
+from keras_stn.ops.coordinates import clamp, number
 
 CUBIC_COEFFICIENT = -0.75  # the `a` of Keys (1981), as in torch and ONNX
 _A = CUBIC_COEFFICIENT
@@ -42,7 +42,7 @@ def fold(x, size, *, interpolation, fill_mode):
     size = number(size, x.dtype)
     reach = 2.0 if interpolation == "bicubic" else 1.0
     if fill_mode == "constant":
-        return _clamp(x, -reach - 1.0, size + reach - 1.0)
+        return clamp(x, -reach - 1.0, size + reach - 1.0)
     if fill_mode == "mirror":  # about the centre of the edge pixel: period 2 (size - 1)
         x = _reflect(x, 0.0, size - 1.0)
     elif fill_mode == "reflect":  # about the outer edge of the edge pixel: period 2 size
@@ -50,14 +50,8 @@ def fold(x, size, *, interpolation, fill_mode):
     elif fill_mode == "wrap":
         return x - ops.floor(x / size) * size
     if interpolation == "bicubic":  # whose taps are brought into the image one by one
-        return _clamp(x, -reach, size + reach - 1.0)
-    return _clamp(x, 0.0, size - 1.0)
-
-
-def _clamp(x, low, high):
-    # Selections, not `clip`: backends differ in the gradient of `clip` on its bounds.
-    x = ops.where(x > low, x, low)
-    return ops.where(x < high, x, high)
+        return clamp(x, -reach, size + reach - 1.0)
+    return clamp(x, 0.0, size - 1.0)
 
 
 def _reflect(x, edge, length):
@@ -91,27 +85,31 @@ def taps(x, size, *, interpolation, fill_mode, order=0):
     for offset, coefficients in enumerate(table.tolist(), start=first):
         index = low + float(offset) if offset else low
         weight = _polynomial(coefficients, fraction)
+        readable = _readable(index, size, interpolation, fill_mode)
         if fill_mode == "constant":
-            weight = ops.where(exists(index, size), weight, 0.0)
-        found.append((readable(index, size, interpolation, fill_mode), weight))
+            weight = ops.where(readable == index, weight, 0.0)
+        found.append((ops.cast(readable, "int32"), weight))
     return found
 
 
 def nearest_tap(x, size, *, fill_mode):
     """The pixel nearest to folded coordinates `x`, halves to even: (int32 index, is it there)."""
     index = ops.round(x)
-    return readable(index, size, "nearest", fill_mode), exists(index, size)
+    readable = _readable(index, size, "nearest", fill_mode)
+    return ops.cast(readable, "int32"), readable == index
 
 
 def missing(x, size, *, interpolation):
-    """The sum of the weights, around unbounded coordinates `x`, of pixels that do not exist."""
+    """The sum of the weights, around coordinates `x`, of pixels that do not exist."""
     first, table = KERNELS[interpolation]
     low = ops.floor(x)
     fraction = x - low
     total = 0.0
     for offset, coefficients in enumerate(table.tolist(), start=first):
         weight = _polynomial(coefficients, fraction)
-        total = total + ops.where(exists(low + float(offset), size), 0.0, weight)
+        index = low + float(offset)
+        exists = index == _readable(index, size, interpolation, "constant")
+        total = total + ops.where(exists, 0.0, weight)
     return total
 
 
@@ -122,18 +120,13 @@ def _polynomial(coefficients, x):
     return value
 
 
-def exists(index, size):
-    """Whether the pixels of float `index` lie in the image."""
-    return ops.logical_and(index >= 0.0, index <= number(size, index.dtype) - 1.0)
-
-
-def readable(index, size, interpolation, fill_mode):
-    """The int32 index to read for a float `index` that may lie a few pixels outside the image."""
+def _readable(index, size, interpolation, fill_mode):
+    """The index to read for an `index` that may lie a few pixels outside the image."""
     if interpolation == "bicubic" and fill_mode in ("mirror", "reflect", "wrap"):
         index = fold(index, size, interpolation="nearest", fill_mode=fill_mode)
-    index = ops.cast(index, "int32")
+    size = number(size, index.dtype)
     if fill_mode == "wrap":
         # Where an accelerator's division is not correctly rounded, folding can end a hair below 0.
-        index = ops.where(index < 0, index + size, index)
+        index = ops.where(index < 0.0, index + size, index)
         return ops.where(index >= size, index - size, index)
-    return ops.clip(index, 0, size - 1)
+    return ops.maximum(ops.minimum(index, size - 1.0), 0.0)

@@ -14,7 +14,7 @@ from tensorflow.compiler.tf2xla.python import xla
 from tensorflow.compiler.xla import xla_data_pb2
 
 from keras_stn.ops.kernels import portable
-from keras_stn.ops.kernels.barrier import inside_xla
+from keras_stn.ops.kernels.barrier import compute_once, inside_xla
 from keras_stn.ops.kernels.taps import is_zero, taps
 from keras_stn.ops.kernels.windows import covers, windows
 
@@ -81,7 +81,8 @@ def _to_axes(upstream, images, axes, orders, modes):
             gradients.append(tf.zeros_like(x))
         else:
             slope = _interpolate(images, axes, higher, modes)
-            gradients.append(tf.reduce_sum(upstream * slope, axis=-1))
+            # Once: else XLA reads every pixel again for each element of theta.
+            gradients.append(compute_once(tf.reduce_sum(upstream * slope, axis=-1)))
     return gradients
 
 
@@ -98,7 +99,9 @@ def _spread(samples, axes, shape, static_shape, orders, modes):
             to_samples = _interpolate(upstream, axes, orders, modes)
             return to_samples, *_to_axes(samples, upstream, axes, orders, modes)
 
-        images = scatter(samples, axes, shape, static_shape, orders, modes)
+        # It computes indices and weights in different loops.
+        once = [compute_once(x) for x in axes]
+        images = scatter(samples, once, shape, static_shape, orders, modes)
         return tf.ensure_shape(tf.reshape(images, shape), static_shape), backward
 
     return forward(samples, *axes)

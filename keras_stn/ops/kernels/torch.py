@@ -49,8 +49,8 @@ def sample(images, grid, *, interpolation, fill_mode, fill_value, align_corners,
     if fill_mode == "constant" and fill_value != 0:
         sizes = source.shape[2:]
         axes = portable.pixel_axes(grid, sizes, **options)
-        share = portable.fill_share(axes, sizes, fill_value, interpolation=interpolation)
-        samples = samples + share.unsqueeze(1)
+        share = portable.missing_share(axes, sizes, interpolation=interpolation)
+        samples = samples + portable.fill_with(share, fill_value).unsqueeze(1)
     samples = samples.to(images.dtype)
     return samples.movedim(1, -1) if channels_last else samples
 

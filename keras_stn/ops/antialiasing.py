@@ -1,0 +1,255 @@
+"""Sampling without aliasing where a warp shrinks the image.
+
+Every sample stands for a piece of the source: the parallelogram that the grid's Jacobian makes of
+one target pixel. Where its sides are longer than a source pixel, the sample becomes the mean of
+probes spread along them, read from a pyramid of smaller and smaller images (mip map; Williams,
+1983) at the level where the probes leave no gaps; between two levels it blends. Probes on either
+side of each axis, instead of one in the middle, keep what is longer one way than the other sharp
+the other way, up to about 2:1.
+"""
+
+from __future__ import annotations
+
+import functools
+import itertools
+import math
+import operator
+
+from keras import ops
+
+from keras_stn.ops import kernels
+from keras_stn.ops.coordinates import bounded, clamp, number, to_normalized, to_pixels
+from keras_stn.ops.kernels.portable import fill_with
+from keras_stn.ops.kernels.taps import fold
+
+MAX_LEVELS = 9  # shrinks 256 times before it aliases
+
+# A level takes part from where a target pixel is `FADE_IN` of its pixels long, and alone decides
+# from `FADED_IN` on. Chosen, with the two below, by PSNR against a triangle filter on photographs
+# (docs/antialiasing.md); `FADED_IN` < 2 `FADE_IN`, so that no more than two levels blend.
+FADE_IN, FADED_IN = 0.75, 1.1
+# The distance between the two probes along a side of r pixels of their level is
+# SPREAD (r - blur / r), or 0: what, on top of the level's own blur, makes a triangle filter's.
+SPREAD = 0.75
+BLUR_OF_IMAGE, BLUR_OF_LEVEL = 1.0, 2.0
+
+
+def antialiased_sample(images, grid, *, fill_mode, fill_value, align_corners, data_format):
+    """`kernels.sample`, bilinear, with the footprint of every sample taken into account.
+
+    `grid` is (batch, ..., *target_size, n): its neighbours along the target's axes tell how far
+    apart the samples lie.
+    """
+    plain = kernels.sample(
+        images,
+        grid,
+        interpolation="bilinear",
+        fill_mode=fill_mode,
+        fill_value=fill_value,
+        align_corners=align_corners,
+        data_format=data_format,
+    )
+    if data_format == "channels_first":
+        images, plain = ops.moveaxis(images, 1, -1), ops.moveaxis(plain, 1, -1)
+    sizes = ops.shape(images)[1:-1]
+    pixels = _pixels(grid, sizes, align_corners)
+    sides = _sides(pixels)
+    lengths = [_length(side) for side in sides]
+    longest = functools.reduce(ops.maximum, lengths)
+
+    levels, level_sizes = _pyramid(ops.cast(images, grid.dtype), sizes, fill_mode)
+    atlas, starts = _atlas(levels, level_sizes)
+    coarse, blend = _levels(longest, len(levels))
+    fine = ops.maximum(coarse - 1.0, 0.0)
+    samples = 0.0
+    for level, weight in ((coarse, blend), (fine, 1.0 - blend)):
+        probes = _probes(pixels, sides, lengths, level)
+        axes = _axes_of_level(probes, level, sizes, level_sizes, fill_mode)
+        # The mean of the probes, which lie along axis 1.
+        read = ops.mean(_read(atlas, starts, axes, level), axis=1)
+        samples = samples + ops.expand_dims(weight, -1) * read
+    if fill_mode == "constant":
+        present = ops.expand_dims(_present_share(pixels, sides, sizes), -1)
+        samples = samples * present + fill_with(1.0 - present, fill_value)
+    shrinks = ops.expand_dims(longest > 1.0, -1)
+    samples = ops.where(shrinks, ops.cast(samples, plain.dtype), plain)
+    return ops.moveaxis(samples, -1, 1) if data_format == "channels_first" else samples
+
+
+def _pixels(grid, sizes, align_corners):
+    """Pixel coordinates of a grid: one tensor an axis, rows first."""
+    return [
+        to_pixels(bounded(x), size, align_corners=align_corners)
+        for x, size in zip(reversed(ops.unstack(grid, axis=-1)), sizes, strict=True)
+    ]
+
+
+def _sides(pixels):
+    """The sides of each sample's footprint, one an axis of the target: a vector of pixels each.
+
+    Of the differences to both neighbours the shorter one, so that a place far away next to a
+    sample (a fold, a NaN) is not taken for its footprint.
+    """
+    ndim = len(pixels)
+    sides = []
+    for axis in range(-ndim, 0):
+        steps = [ops.diff(x, axis=axis) for x in pixels]
+        if 0 in steps[0].shape:  # one sample: no neighbour, no footprint
+            sides.append([ops.zeros_like(x) for x in pixels])
+            continue
+        before = [_pad_by_edge(step, axis, first=True) for step in steps]
+        after = [_pad_by_edge(step, axis, first=False) for step in steps]
+        shorter = _squared(before) < _squared(after)
+        sides.append([ops.where(shorter, b, a) for b, a in zip(before, after, strict=True)])
+    return sides
+
+
+def _pad_by_edge(x, axis, first):
+    """`x`, one longer along `axis` by its first or last slice again."""
+    edge = ops.take(x, [0 if first else -1], axis=axis)
+    return ops.concatenate([edge, x] if first else [x, edge], axis=axis)
+
+
+def _squared(vector):
+    return functools.reduce(operator.add, (x * x for x in vector))
+
+
+def _length(side):
+    """The length of a side, at least 1: nothing changes below, and no root of zero."""
+    squared = _squared(side)
+    return ops.sqrt(ops.where(squared > 1.0, squared, 1.0))
+
+
+def _present_share(pixels, sides, sizes):
+    """The share of each sample that is image and not fill.
+
+    As without antialiasing, the image ends at the centre of its edge pixels, and from there
+    blends into the fill: over one source pixel, or over a target pixel where that is longer.
+    """
+    present = 1.0
+    for x, size, *steps in zip(pixels, sizes, *sides, strict=True):
+        steps = [ops.where(step < 0.0, -step, step) for step in steps]
+        ramp = functools.reduce(ops.maximum, steps)
+        ramp = ops.where(ramp > 1.0, ramp, 1.0)
+        outside = ops.maximum(-x, x - (number(size, x.dtype) - 1.0))
+        present = present * (1.0 - clamp(outside / ramp, 0.0, 1.0))
+    return present
+
+
+def _levels(longest, count):
+    """The coarser of the two levels to blend, and its share, by the longest side."""
+    level = ops.floor(ops.log2(longest / FADE_IN))
+    level = ops.clip(ops.stop_gradient(level), 0.0, float(count - 1))
+    blend = (longest / _scale(level) - FADE_IN) / (FADED_IN - FADE_IN)
+    return level, ops.where(level > 0.0, clamp(blend, 0.0, 1.0), 1.0)
+
+
+def _scale(level):
+    """Source pixels a pixel of a level: exactly 2 ** level."""
+    return ops.round(2.0**level)
+
+
+def _probes(pixels, sides, lengths, level):
+    """Where to read for each sample: pixel coordinates (batch, probes, ...), one an axis."""
+    scale = _scale(level)
+    blur = ops.where(level > 0.0, BLUR_OF_LEVEL, BLUR_OF_IMAGE)
+    halves = []  # from the sample to either probe, along each side
+    for side, length in zip(sides, lengths, strict=True):
+        in_level = length / scale
+        distance = SPREAD * scale * ops.maximum(in_level - blur / in_level, 0.0)
+        halves.append([0.5 * distance / length * x for x in side])
+    probes = []
+    for signs in itertools.product((-1.0, 1.0), repeat=len(sides)):
+        probe = pixels
+        for sign, half in zip(signs, halves, strict=True):
+            probe = [x + sign * step for x, step in zip(probe, half, strict=True)]
+        probes.append(probe)
+    return [ops.stack(axis, axis=1) for axis in zip(*probes, strict=True)]
+
+
+def _axes_of_level(probes, level, sizes, level_sizes, fill_mode):
+    """Pixel coordinates within each sample's level, where there is something to read."""
+    scale = ops.expand_dims(_scale(level), 1)
+    reading_mode = "nearest" if fill_mode == "constant" else fill_mode
+    level_sizes = [_look_up(axis, level) for axis in zip(*level_sizes, strict=True)]
+    axes = []
+    for x, size, level_size in zip(probes, sizes, level_sizes, strict=True):
+        x = fold(x, size, interpolation="bilinear", fill_mode=reading_mode)
+        x = (x + 0.5) / scale - 0.5
+        level_size = ops.expand_dims(level_size, 1)
+        if fill_mode == "wrap":
+            x = ops.where(x < 0.0, x + level_size, x)
+        else:
+            x = clamp(x, 0.0, level_size - 1.0)
+        axes.append(x)
+    return axes
+
+
+def _look_up(values, level):
+    """`values[level]`, for few values, as a sum: nothing to gather."""
+    return functools.reduce(
+        operator.add,
+        (ops.where(level == float(i), number(v, level.dtype), 0.0) for i, v in enumerate(values)),
+    )
+
+
+def _pyramid(images, sizes, fill_mode):
+    """Images of half the size, and half of that, down to one pixel: and their sizes."""
+    count = MAX_LEVELS
+    if all(isinstance(size, int) for size in sizes):
+        count = min(count, 1 + math.ceil(math.log2(max(sizes))))
+    levels, level_sizes = [images], [tuple(sizes)]
+    for _ in range(count - 1):
+        for axis in range(len(sizes)):
+            images = _halve(images, level_sizes[-1][axis], axis + 1, fill_mode)
+        levels.append(images)
+        level_sizes.append(tuple((size + 1) // 2 for size in level_sizes[-1]))
+    return levels, level_sizes
+
+
+def _halve(images, size, axis, fill_mode):
+    """Half the size along an axis, by a triangle filter: weights 1, 3, 3, 1."""
+    images = ops.moveaxis(images, axis, 1)
+    first, last = images[:, :1], images[:, -1:]
+    if fill_mode == "wrap":
+        first, last = last, first
+    padded = ops.concatenate([first, images, last, last], axis=1)
+    half = (size + 1) // 2
+    a, b, c, d = (padded[:, i : i + 2 * half : 2] for i in range(4))
+    return ops.moveaxis((a + 3.0 * (b + c) + d) / 8.0, 1, axis)
+
+
+def _atlas(levels, level_sizes):
+    """All levels in one image, below each other; and the row where each begins.
+
+    After each level, along every axis, comes one pixel more: for "wrap" the first one again.
+    """
+    tiles, starts, start = [], [], 0
+    for level, sizes in zip(levels, level_sizes, strict=True):
+        for axis, (size, longest) in enumerate(zip(sizes, level_sizes[0], strict=True), start=1):
+            again = ops.take(level, [0], axis=axis)
+            level = ops.concatenate([level, again], axis=axis)
+            if axis > 1:
+                padding = [[0, 0]] * (len(sizes) + 2)
+                padding[axis] = [0, longest - size]
+                level = ops.pad(level, padding)
+        tiles.append(level)
+        starts.append(start)
+        start = start + sizes[0] + 1
+    return ops.concatenate(tiles, axis=1), starts
+
+
+def _read(atlas, starts, axes, level):
+    """Bilinear samples of the atlas at the pixel coordinates `axes` of each sample's level."""
+    rows, *others = axes
+    axes = [rows + ops.expand_dims(_look_up(starts, level), 1), *others]
+    grid = [to_normalized(x, size) for x, size in zip(axes, ops.shape(atlas)[1:-1], strict=True)]
+    return kernels.sample(
+        atlas,
+        ops.stack(grid[::-1], axis=-1),
+        interpolation="bilinear",
+        fill_mode="constant",
+        fill_value=0.0,
+        align_corners=True,
+        data_format="channels_last",
+    )
