@@ -4,8 +4,8 @@ Every sample stands for a piece of the source: the parallelogram that the grid's
 one target pixel. Where its sides are longer than a source pixel, the sample becomes the mean of
 probes spread along them, read from a pyramid of smaller and smaller images (mip map; Williams,
 1983) at the level where the probes leave no gaps; between two levels it blends. Probes on either
-side of each axis, instead of one in the middle, keep what is longer one way than the other sharp
-the other way, up to about 2:1.
+side of each axis, instead of one in the middle, follow the footprint's shape, and allow a finer
+level.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from keras import ops
 
 from keras_stn.ops import kernels
 from keras_stn.ops.coordinates import bounded, clamp, number, to_normalized, to_pixels
-from keras_stn.ops.kernels.portable import fill_with
+from keras_stn.ops.kernels.portable import ROUNDING, fill_with
 from keras_stn.ops.kernels.taps import fold
 
 MAX_LEVELS = 9  # shrinks 256 times before it aliases
@@ -49,13 +49,15 @@ def antialiased_sample(images, grid, *, fill_mode, fill_value, align_corners, da
         align_corners=align_corners,
         data_format=data_format,
     )
+    if 0 in grid.shape:
+        return plain
     if data_format == "channels_first":
         images, plain = ops.moveaxis(images, 1, -1), ops.moveaxis(plain, 1, -1)
     sizes = ops.shape(images)[1:-1]
     pixels = _pixels(grid, sizes, align_corners)
     sides = _sides(pixels)
     lengths = [_length(side) for side in sides]
-    longest = functools.reduce(ops.maximum, lengths)
+    longest = functools.reduce(_larger, lengths)
 
     levels, level_sizes = _pyramid(ops.cast(images, grid.dtype), sizes, fill_mode)
     atlas, starts = _atlas(levels, level_sizes)
@@ -66,12 +68,13 @@ def antialiased_sample(images, grid, *, fill_mode, fill_value, align_corners, da
         probes = _probes(pixels, sides, lengths, level)
         axes = _axes_of_level(probes, level, sizes, level_sizes, fill_mode)
         # The mean of the probes, which lie along axis 1.
-        read = ops.mean(_read(atlas, starts, axes, level), axis=1)
+        read = ops.sum(_read(atlas, starts, axes, level), axis=1) / 2.0 ** len(sizes)
         samples = samples + ops.expand_dims(weight, -1) * read
     if fill_mode == "constant":
         present = ops.expand_dims(_present_share(pixels, sides, sizes), -1)
         samples = samples * present + fill_with(1.0 - present, fill_value)
-    shrinks = ops.expand_dims(longest > 1.0, -1)
+    # Coordinates that rounding put a hair too far apart do not shrink anything.
+    shrinks = ops.expand_dims(longest > 1.0 + ROUNDING, -1)
     samples = ops.where(shrinks, ops.cast(samples, plain.dtype), plain)
     return ops.moveaxis(samples, -1, 1) if data_format == "channels_first" else samples
 
@@ -93,25 +96,28 @@ def _sides(pixels):
     ndim = len(pixels)
     sides = []
     for axis in range(-ndim, 0):
-        steps = [ops.diff(x, axis=axis) for x in pixels]
-        if 0 in steps[0].shape:  # one sample: no neighbour, no footprint
-            sides.append([ops.zeros_like(x) for x in pixels])
-            continue
-        before = [_pad_by_edge(step, axis, first=True) for step in steps]
-        after = [_pad_by_edge(step, axis, first=False) for step in steps]
-        shorter = _squared(before) < _squared(after)
+        # At either end of the axis there is one neighbour only, and a difference of 0.
+        before, after = [], []
+        for x in pixels:
+            step = ops.diff(x, axis=axis)
+            none = ops.zeros_like(x[(..., slice(0, 1), *[slice(None)] * (-axis - 1))])
+            before.append(ops.concatenate([none, step], axis=axis))
+            after.append(ops.concatenate([step, none], axis=axis))
+        to_before, to_after = _squared(before), _squared(after)
+        shorter = ops.logical_or(
+            ops.logical_and(to_before < to_after, to_before > 0.0), to_after == 0.0
+        )
         sides.append([ops.where(shorter, b, a) for b, a in zip(before, after, strict=True)])
     return sides
 
 
-def _pad_by_edge(x, axis, first):
-    """`x`, one longer along `axis` by its first or last slice again."""
-    edge = ops.take(x, [0 if first else -1], axis=axis)
-    return ops.concatenate([edge, x] if first else [x, edge], axis=axis)
-
-
 def _squared(vector):
     return functools.reduce(operator.add, (x * x for x in vector))
+
+
+def _larger(a, b):
+    # Not `maximum`, which Keras computes in float32 on some backends.
+    return ops.where(a > b, a, b)
 
 
 def _length(side):
@@ -129,17 +135,19 @@ def _present_share(pixels, sides, sizes):
     present = 1.0
     for x, size, *steps in zip(pixels, sizes, *sides, strict=True):
         steps = [ops.where(step < 0.0, -step, step) for step in steps]
-        ramp = functools.reduce(ops.maximum, steps)
-        ramp = ops.where(ramp > 1.0, ramp, 1.0)
-        outside = ops.maximum(-x, x - (number(size, x.dtype) - 1.0))
+        ramp = functools.reduce(_larger, steps)
+        # No longer than the image: next to a place far outside, the rest would be a ramp.
+        size = number(size, x.dtype)
+        ramp = clamp(ramp, 1.0, size)
+        outside = _larger(-x, x - (size - 1.0))
         present = present * (1.0 - clamp(outside / ramp, 0.0, 1.0))
     return present
 
 
 def _levels(longest, count):
     """The coarser of the two levels to blend, and its share, by the longest side."""
-    level = ops.floor(ops.log2(longest / FADE_IN))
-    level = ops.clip(ops.stop_gradient(level), 0.0, float(count - 1))
+    level = ops.floor(ops.log2(ops.stop_gradient(longest) / FADE_IN))
+    level = ops.cast(ops.clip(level, 0.0, float(count - 1)), longest.dtype)
     blend = (longest / _scale(level) - FADE_IN) / (FADED_IN - FADE_IN)
     return level, ops.where(level > 0.0, clamp(blend, 0.0, 1.0), 1.0)
 
@@ -152,11 +160,13 @@ def _scale(level):
 def _probes(pixels, sides, lengths, level):
     """Where to read for each sample: pixel coordinates (batch, probes, ...), one an axis."""
     scale = _scale(level)
-    blur = ops.where(level > 0.0, BLUR_OF_LEVEL, BLUR_OF_IMAGE)
+    is_level = ops.cast(level > 0.0, level.dtype)
+    blur = BLUR_OF_IMAGE + (BLUR_OF_LEVEL - BLUR_OF_IMAGE) * is_level
     halves = []  # from the sample to either probe, along each side
     for side, length in zip(sides, lengths, strict=True):
         in_level = length / scale
-        distance = SPREAD * scale * ops.maximum(in_level - blur / in_level, 0.0)
+        spread = in_level - blur / in_level
+        distance = SPREAD * scale * ops.where(spread > 0.0, spread, 0.0)
         halves.append([0.5 * distance / length * x for x in side])
     probes = []
     for signs in itertools.product((-1.0, 1.0), repeat=len(sides)):
@@ -189,7 +199,10 @@ def _look_up(values, level):
     """`values[level]`, for few values, as a sum: nothing to gather."""
     return functools.reduce(
         operator.add,
-        (ops.where(level == float(i), number(v, level.dtype), 0.0) for i, v in enumerate(values)),
+        (
+            ops.cast(level == float(i), level.dtype) * number(value, level.dtype)
+            for i, value in enumerate(values)
+        ),
     )
 
 

@@ -6,7 +6,7 @@ import pytest
 
 from keras_stn import ops
 from tests import reference
-from tests.backend import TOLERANCE, assert_close, dtype_name, to_numpy
+from tests.backend import BACKEND, TOLERANCE, assert_close, dtype_name, float64, to_numpy
 from tests.ops.inputs import SIZES, images, points
 
 every_fill_mode = pytest.mark.parametrize("fill_mode", reference.FILL_MODES)
@@ -61,6 +61,36 @@ def test_nearest_keeps_integers(dtype, fill_mode, rng):
     samples = ops.grid_sample(image, grid, data_format="channels_last", **options)
     assert dtype_name(samples) == dtype
     assert np.array_equal(to_numpy(samples), reference.grid_sample(image, grid, **options))
+
+
+@every_fill_mode
+@pytest.mark.parametrize("fill_value", [0, 1])
+def test_nearest_keeps_booleans(fill_value, fill_mode, rng):
+    image = rng.uniform(size=(2, 4, 5, 3)) < 0.5
+    grid = points(rng, SIZES[2]).astype("float32")
+    options = {"fill_mode": fill_mode, "fill_value": fill_value, "interpolation": "nearest"}
+    samples = ops.grid_sample(image, grid, data_format="channels_last", **options)
+    assert dtype_name(samples) == "bool"
+    expected = reference.grid_sample(image.astype("int32"), grid, **options)
+    assert np.array_equal(to_numpy(samples), expected.astype(bool))
+
+
+@every_fill_mode
+@pytest.mark.parametrize("interpolation", ["bilinear", "bicubic"])
+@pytest.mark.parametrize("dtype", ["float16", "bfloat16", "float32", "float64"])
+def test_blends_are_as_exact_as_their_dtype(dtype, interpolation, fill_mode, rng):
+    if (BACKEND, dtype) == ("numpy", "float64"):
+        pytest.skip("Keras's NumPy backend takes float64 arrays for float32")
+    with float64():
+        image = keras.ops.cast(keras.ops.convert_to_tensor(images(rng), dtype="float64"), dtype)
+        grid = points(rng, SIZES[2])
+        grid = grid if dtype == "float64" else grid.astype("float32")
+        options = {"fill_mode": fill_mode, "interpolation": interpolation, "fill_value": 0.5}
+        samples = ops.grid_sample(image, grid, data_format="channels_last", **options)
+        assert dtype_name(samples) == dtype
+        held = to_numpy(image).astype("float64")
+        # Of the sums' dtype: bicubic weights grow an error in the coordinates to a few of it.
+        assert_close(samples, reference.grid_sample(held, grid, **options), scale=3)
 
 
 @both_interpolations

@@ -8,27 +8,33 @@ from __future__ import annotations
 
 import numpy as np
 from keras import ops
+from numpy.polynomial.polynomial import polyder
 
 from keras_stn.ops.coordinates import clamp, number
 
 CUBIC_COEFFICIENT = -0.75  # the `a` of Keys (1981), as in torch and ONNX
 _A = CUBIC_COEFFICIENT
 
-# The first tap, counted from the pixel to the left of the coordinate; then, one row a tap, its
-# weight as a polynomial of the coordinate's distance to that pixel, lowest power first.
+# Counted from the pixel to the left of the coordinate.
+FIRST_TAPS = {"bilinear": 0, "bicubic": -1}
+
+# One row a tap: its weight as a polynomial of the coordinate's distance to the pixel to its left,
+# lowest power first.
 KERNELS = {
-    "bilinear": (0, np.array([[1, -1], [0, 1]], "float64")),
-    "bicubic": (
-        -1,
-        np.array(
-            [
-                [0, _A, -2 * _A, _A],
-                [1, 0, -_A - 3, _A + 2],
-                [0, -_A, 2 * _A + 3, -_A - 2],
-                [0, 0, _A, -_A],
-            ]
-        ),
-    ),
+    "bilinear": [[1, -1], [0, 1]],
+    "bicubic": [
+        [0, _A, -2 * _A, _A],
+        [1, 0, -_A - 3, _A + 2],
+        [0, -_A, 2 * _A + 3, -_A - 2],
+        [0, 0, _A, -_A],
+    ],
+}
+
+# The same for each derivative, up to one that is zero for all kernels.
+MAX_ORDER = 4
+DERIVATIVES = {
+    name: [polyder(table, order, axis=1).tolist() for order in range(MAX_ORDER + 1)]
+    for name, table in KERNELS.items()
 }
 
 
@@ -64,13 +70,12 @@ def _reflect(x, edge, length):
 
 
 def _derivative(interpolation, order):
-    first, table = KERNELS[interpolation]
-    return first, np.polynomial.polynomial.polyder(table, order, axis=1)
+    return DERIVATIVES[interpolation][min(order, MAX_ORDER)]
 
 
 def is_zero(interpolation, orders):
     """Whether the derivative of these orders, one an axis, is zero everywhere."""
-    return not all(_derivative(interpolation, order)[1].any() for order in orders)
+    return not all(np.any(_derivative(interpolation, order)) for order in orders)
 
 
 def taps(x, size, *, interpolation, fill_mode, order=0):
@@ -78,11 +83,11 @@ def taps(x, size, *, interpolation, fill_mode, order=0):
 
     `order`: of the derivative to `x`; the weights are then that derivative's.
     """
-    first, table = _derivative(interpolation, order)
+    first = FIRST_TAPS[interpolation]
     low = ops.floor(x)
     fraction = x - low
     found = []
-    for offset, coefficients in enumerate(table.tolist(), start=first):
+    for offset, coefficients in enumerate(_derivative(interpolation, order), start=first):
         index = low + float(offset) if offset else low
         weight = _polynomial(coefficients, fraction)
         readable = _readable(index, size, interpolation, fill_mode)
@@ -101,11 +106,11 @@ def nearest_tap(x, size, *, fill_mode):
 
 def missing(x, size, *, interpolation):
     """The sum of the weights, around coordinates `x`, of pixels that do not exist."""
-    first, table = KERNELS[interpolation]
+    first = FIRST_TAPS[interpolation]
     low = ops.floor(x)
     fraction = x - low
     total = 0.0
-    for offset, coefficients in enumerate(table.tolist(), start=first):
+    for offset, coefficients in enumerate(_derivative(interpolation, 0), start=first):
         weight = _polynomial(coefficients, fraction)
         index = low + float(offset)
         exists = index == _readable(index, size, interpolation, "constant")

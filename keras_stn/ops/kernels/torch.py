@@ -75,7 +75,8 @@ def _bounded(grid):
     return grid.clamp_(-FAR_OUTSIDE, FAR_OUTSIDE)
 
 
-def _portable(images, grid, interpolation, fill_mode, align_corners):
+def _portable(images, grid, options):
+    interpolation, fill_mode, align_corners = options
     return portable.sample(
         images,
         grid,
@@ -85,6 +86,25 @@ def _portable(images, grid, interpolation, fill_mode, align_corners):
         align_corners=align_corners,
         data_format="channels_first",
     )
+
+
+def _portable_gradients(upstream, images, grid, options):
+    fn = functools.partial(_portable, options=options)
+    return torch.func.vjp(fn, images, grid)[1](upstream)
+
+
+def _jvp(fn, primals, tangents):
+    """The derivative of `fn` in the direction of `tangents`, None being zero.
+
+    In reverse mode, twice: forward mode cannot be nested in all that may call this.
+    """
+    tangents = [
+        torch.zeros_like(primal) if tangent is None else tangent
+        for primal, tangent in zip(primals, tangents, strict=True)
+    ]
+    output, pull = torch.func.vjp(fn, *primals)
+    _, push = torch.func.vjp(pull, torch.utils._pytree.tree_map(torch.zeros_like, output))
+    return push(tuple(tangents))[0]
 
 
 class _GridSample(torch.autograd.Function):
@@ -104,32 +124,23 @@ class _GridSample(torch.autograd.Function):
 
     @staticmethod
     def setup_context(ctx, inputs, output):
-        images, grid, *ctx.options = inputs
+        images, grid, *options = inputs
+        ctx.options = tuple(options)
         ctx.save_for_backward(images, grid)
         ctx.save_for_forward(images, grid)
 
     @staticmethod
     def backward(ctx, upstream):
-        wanted = ctx.needs_input_grad[:2]
-        gradients = _GridSampleBackward.apply(upstream, *ctx.saved_tensors, wanted, *ctx.options)
-        to_images, to_grid = (
-            g if want else None for g, want in zip(gradients, wanted, strict=True)
+        wants_images, wants_grid = ctx.needs_input_grad[:2]
+        to_images, to_grid = _GridSampleBackward.apply(
+            upstream, *ctx.saved_tensors, wants_images, *ctx.options
         )
-        return to_images, to_grid, None, None, None
+        return to_images if wants_images else None, to_grid if wants_grid else None, *[None] * 3
 
     @staticmethod
     def jvp(ctx, images_tangent, grid_tangent, *_):
-        primals = ctx.saved_tensors
-        tangents = [
-            torch.zeros_like(primal) if tangent is None else tangent
-            for primal, tangent in zip(primals, (images_tangent, grid_tangent), strict=True)
-        ]
-        fn = functools.partial(_from_options, ctx.options)
-        return torch.func.jvp(fn, tuple(primals), tuple(tangents))[1]
-
-
-def _from_options(options, images, grid):
-    return _portable(images, grid, *options)
+        fn = functools.partial(_portable, options=ctx.options)
+        return _jvp(fn, ctx.saved_tensors, (images_tangent, grid_tangent))
 
 
 class _GridSampleBackward(torch.autograd.Function):
@@ -138,7 +149,7 @@ class _GridSampleBackward(torch.autograd.Function):
     generate_vmap_rule = True
 
     @staticmethod
-    def forward(upstream, images, grid, wanted, interpolation, fill_mode, align_corners):
+    def forward(upstream, images, grid, wants_images, interpolation, fill_mode, align_corners):
         operators = torch.ops.aten
         backward = (
             operators.grid_sampler_2d_backward
@@ -153,7 +164,7 @@ class _GridSampleBackward(torch.autograd.Function):
             _MODES.index(interpolation),
             _PADDINGS.index(_PADDING_MODES[fill_mode]),
             align_corners,
-            [wanted[0], True],
+            [wants_images, True],
         )
         if fill_mode in ("mirror", "reflect"):  # elsewhere there is no slope that far outside
             to_grid = to_grid.masked_fill(bounded.abs() == FAR_OUTSIDE, 0.0)
@@ -161,14 +172,21 @@ class _GridSampleBackward(torch.autograd.Function):
 
     @staticmethod
     def setup_context(ctx, inputs, output):
-        upstream, images, grid, ctx.wanted, *ctx.options = inputs
-        ctx.save_for_backward(upstream, images, grid)
+        *tensors, ctx.wants_images, interpolation, fill_mode, align_corners = inputs
+        ctx.options = interpolation, fill_mode, align_corners
+        ctx.save_for_backward(*tensors)
+        ctx.save_for_forward(*tensors)
 
     @staticmethod
-    def backward(ctx, images_cotangent, grid_cotangent):
-        def gradients(upstream, images, grid):
-            fn = functools.partial(_from_options, ctx.options)
-            return torch.func.vjp(fn, images, grid)[1](upstream)
+    def backward(ctx, to_images, to_grid):
+        fn = functools.partial(_portable_gradients, options=ctx.options)
+        if not ctx.wants_images:
+            to_images = torch.zeros_like(ctx.saved_tensors[1])
+        _, pull = torch.func.vjp(fn, *ctx.saved_tensors)
+        return *pull((to_images, to_grid)), *[None] * 4
 
-        _, pull = torch.func.vjp(gradients, *ctx.saved_tensors)
-        return *pull((images_cotangent, grid_cotangent)), *[None] * 4
+    @staticmethod
+    def jvp(ctx, *tangents):
+        fn = functools.partial(_portable_gradients, options=ctx.options)
+        to_images, to_grid = _jvp(fn, ctx.saved_tensors, tangents[:3])
+        return to_images if ctx.wants_images else None, to_grid
