@@ -123,12 +123,17 @@ def _spread_taps(samples, axes, shape, static_shape, orders, modes):
     return total
 
 
+def _weighted(samples, weights):
+    """Samples (batch, points, channels), once for each of the weights (batch, points, *window)."""
+    for _ in weights.shape[2:]:
+        samples = samples[:, :, None]
+    return weights[..., None] * samples
+
+
 def _spread_packed(samples, axes, shape, static_shape, orders, modes):
     batch, sizes, channels = shape[0], static_shape[1:-1], static_shape[-1]
     starts, window, weights = windows(axes, sizes)
-    updates = weights[..., None] * tf.reshape(
-        samples, (*tf.unstack(tf.shape(samples))[:2], *[1] * len(window), channels)
-    )
+    updates = _weighted(samples, weights)
     updates = tf.reshape(updates, (*tf.unstack(tf.shape(samples))[:2], -1))
     count = tf.reduce_prod(shape[:-1])
     packed = _sum_by_index(updates, portable.flat_index(starts, batch, sizes), count)
@@ -145,9 +150,7 @@ def _spread_packed(samples, axes, shape, static_shape, orders, modes):
 def _spread_windows(samples, axes, shape, static_shape, orders, modes):
     batch, sizes, channels = shape[0], static_shape[1:-1], static_shape[-1]
     starts, window, weights = windows(axes, sizes)
-    updates = weights[..., None] * tf.reshape(
-        samples, (*tf.unstack(tf.shape(samples))[:2], *[1] * len(window), channels)
-    )
+    updates = _weighted(samples, weights)
     first = tf.range(batch)[:, None] * sizes[0]
     starts = tf.stack([first + starts[0], *starts[1:]], axis=-1)
     numbers = xla_data_pb2.ScatterDimensionNumbers(
