@@ -131,18 +131,22 @@ def test_fits_evaluates_and_predicts(jit_compile, options):
 @pytest.mark.gradient
 def test_compiled_training_is_the_same():
     images, targets = blobs(20)
+    # Away from the identity: where samples lie on pixel centres, rounding chooses the slope.
+    shift = np.array([-0.071, 0.033, 0.042, -0.021, -0.053, 0.037], "float32")
     start, ends = None, []
     for jit_compile in JIT:
         stn = SpatialTransformer(network(), data_format="channels_last")
         model = keras.Sequential([keras.Input(images.shape[1:]), stn])
-        start = model.get_weights() if start is None else start
+        if start is None:
+            *others, bias = model.get_weights()
+            start = [*others, bias + shift]
         model.set_weights(start)
         model.compile(keras.optimizers.SGD(0.5), "mse", jit_compile=jit_compile)
         model.fit(images, targets, batch_size=8, epochs=2, shuffle=False, verbose=0)
         ends.append(model.get_weights())
     for before, *after in zip(start, *ends, strict=True):
         assert np.abs(after[0] - before).max() > 1e-4
-        np.testing.assert_allclose(after[0], after[1], atol=1e-5)
+        np.testing.assert_allclose(after[0], after[1], atol=1e-6)
 
 
 @pytest.mark.gradient
