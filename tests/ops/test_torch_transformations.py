@@ -135,7 +135,8 @@ def test_jacobians(argument, ndim, options, rng):
     )
 
 
-def check_hessian(ndim, options, rng):
+@native_and_portable
+def test_hessian(ndim, options, rng):
     args = plain(*arguments(rng, ndim, count=2))
     first = torch.func.grad(energy(options), 1)
     found = torch.func.jacrev(torch.func.jacrev(energy(options), 1), 1)(*args)
@@ -148,31 +149,12 @@ def check_hessian(ndim, options, rng):
         assert_close(found[(..., *where)], expected, rtol=1e-6, atol=1e-6)
 
 
-@cases(PORTABLE)
-def test_hessian(ndim, options, rng):
-    check_hessian(ndim, options, rng)
-
-
-@native
-def test_hessian_of_the_native_kernel(ndim, options, rng):
-    check_hessian(ndim, options, rng)
-
-
-def check_forward_over_reverse(ndim, options, rng):
+@native_and_portable
+def test_forward_over_reverse(ndim, options, rng):
     args = plain(*arguments(rng, ndim, count=2))
     found = torch.func.hessian(energy(options), 1)(*args)
     expected = torch.func.jacrev(torch.func.jacrev(energy(options), 1), 1)(*args)
     assert_close(found, expected, rtol=1e-10, atol=1e-10)
-
-
-@cases(PORTABLE)
-def test_forward_over_reverse(ndim, options, rng):
-    check_forward_over_reverse(ndim, options, rng)
-
-
-@native
-def test_forward_over_reverse_of_the_native_kernel(ndim, options, rng):
-    check_forward_over_reverse(ndim, options, rng)
 
 
 @native_and_portable
