@@ -58,8 +58,8 @@ def affine_grid(theta, output_size, *, align_corners=True):
     theta = ops.reshape(theta, (ops.shape(theta)[0], ndim, ndim + 1))
 
     # One axis at a time: the sum broadcasts, so all but its last addition are small, and no matrix
-    # product can lower the precision of the coordinates. Every term holds a share of the shift, so
-    # that no sum has two products: a compiler can then fuse it in one way only, and a coordinate
+    # product can lower the precision of the coordinates. Every term holds a share of the shift: no
+    # sum then has two products that round, a compiler can fuse it in one way only, and a coordinate
     # that it computes twice comes out the same twice.
     bases = [axis_coordinates(n, align_corners=align_corners, dtype=theta.dtype) for n in sizes]
     shares = [0.5, 0.5] if ndim == 2 else [0.5, 0.25, 0.25]  # exact in binary
@@ -69,8 +69,8 @@ def affine_grid(theta, output_size, *, align_corners=True):
         coordinate = 0.0
         for axis, share in zip(reversed(range(ndim)), shares, strict=True):
             column = ndim - 1 - axis
-            term = theta[:, row, column : column + 1] * bases[axis] + share * shift
-            coordinate = coordinate + _along_axis(term, axis, ndim)
+            term = theta[:, row, column : column + 1] * (bases[axis] / share) + shift
+            coordinate = coordinate + _along_axis(share * term, axis, ndim)
         source.append(coordinate)
     return ops.stack(source, axis=-1)
 

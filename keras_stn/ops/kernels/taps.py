@@ -12,8 +12,7 @@ from numpy.polynomial.polynomial import polyder
 
 from keras_stn.ops.coordinates import clamp, number
 
-CUBIC_COEFFICIENT = -0.75  # the `a` of Keys (1981), as in torch and ONNX
-_A = CUBIC_COEFFICIENT
+_A = -0.75  # of cubic convolution, the `a` of Keys (1981), as in torch and ONNX
 
 # Counted from the pixel to the left of the coordinate.
 FIRST_TAPS = {"bilinear": 0, "bicubic": -1}

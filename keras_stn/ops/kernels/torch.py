@@ -103,7 +103,12 @@ def _jvp(fn, primals, tangents):
         for primal, tangent in zip(primals, tangents, strict=True)
     ]
     output, pull = torch.func.vjp(fn, *primals)
-    _, push = torch.func.vjp(pull, torch.utils._pytree.tree_map(torch.zeros_like, output))
+    zeros = (
+        tuple(map(torch.zeros_like, output))
+        if isinstance(output, tuple)
+        else torch.zeros_like(output)
+    )
+    _, push = torch.func.vjp(pull, zeros)
     return push(tuple(tangents))[0]
 
 
