@@ -3,14 +3,27 @@
 from __future__ import annotations
 
 import keras
-import numpy as np
 from keras import ops
 
 from keras_stn import transforms
+from keras_stn.layers.arguments import (
+    check_composition,
+    check_count,
+    check_floating,
+    check_network,
+    check_step,
+    get_regularizers,
+    images_and_source,
+    plain_bounds,
+    serialize_regularizers,
+    two_shapes,
+)
 from keras_stn.layers.localization import count_features, default_localization_network
-from keras_stn.ops.coordinates import check_output_size
+from keras_stn.layers.theta_head import ThetaHead
+from keras_stn.ops.coordinates import check_output_size, extents
 from keras_stn.ops.grids import coordinate_dtype
 from keras_stn.ops.sampling import check_images_shape, check_options, grid_sample
+from keras_stn.regularizers import GridRegularizer
 
 
 @keras.saving.register_keras_serializable(package="keras_stn")
@@ -35,8 +48,17 @@ class SpatialTransformer(keras.layers.Layer):
         transform: Name of a family of transforms, or an instance of
             `keras_stn.transforms.Transform`.
         output_size: (height, width) or (depth, height, width) of the output, in pixels; None
-            keeps that of the input.
+            keeps that of the images that are sampled.
         num_transforms: int, the number of crops taken of each image.
+        steps: int. How often to look: from the second time on, the network sees what the crop
+            shows so far, and its theta is composed with the one before. The result is still
+            sampled once, from the original images.
+        bounds: How far theta may go from the identity. None is as far as it likes; "default" and a
+            dictionary, such as `{"zoom": 2.0, "rotation": 0.8, "shift": 0.5}`, are the limits of
+            `keras_stn.transforms.named_bounds`; a pair holds the lowest and the highest theta.
+        localization_step: float. How far theta moves for a change of the head's weights, 1 being
+            as far as these do: with 0.1, theta learns ten times slower under Adam and its kin, a
+            hundred times under plain gradient descent.
         interpolation: "bilinear" (trilinear for volumes), "bicubic" (tricubic) or "nearest".
             "nearest" has no gradient to theta: the localization network does not learn.
         fill_mode: "constant", "nearest", "mirror", "reflect" or "wrap".
@@ -45,14 +67,20 @@ class SpatialTransformer(keras.layers.Layer):
             the paper) or their outer edges (False).
         antialias: bool. Whether to avoid aliasing where the crop is smaller than what it shows,
             for example with a small `output_size`; see `keras_stn.ops.grid_sample`.
-        theta_regularizer: A `keras.regularizers.Regularizer`, its name, or None; its penalty on
-            theta is added to the loss.
+        theta_regularizer: A `keras.regularizers.Regularizer`, such as those of
+            `keras_stn.regularizers`, its name, a list of several, or None; the penalties on theta
+            are added to the loss.
         data_format: "channels_last" or "channels_first"; None means
             `keras.config.image_data_format()`.
         **kwargs: Arguments of `keras.layers.Layer`.
 
     Call arguments:
-        images: Float tensor.
+        images: Float tensor, or the pair `[images, source]`: the network looks at the images, and
+            the crops are of the source, which may have another size and other channels (for
+            example the photograph of which `images` are thumbnails, or feature maps).
+        initial_theta: Thetas, (batch, num_params), of a transform that the images have gone
+            through already, for example in a spatial transformer before this one: theta is
+            composed with it. Pass what that one sampled as source, and it is sampled only once.
         training: bool, passed on to the localization network.
         return_theta: bool. Whether to return theta too.
 
@@ -92,6 +120,9 @@ class SpatialTransformer(keras.layers.Layer):
         *,
         output_size=None,
         num_transforms=1,
+        steps=1,
+        bounds=None,
+        localization_step=1.0,
         interpolation="bilinear",
         fill_mode="constant",
         fill_value=0.0,
@@ -102,60 +133,94 @@ class SpatialTransformer(keras.layers.Layer):
         **kwargs,
     ):
         super().__init__(**kwargs)
-        if not isinstance(localization_network, (keras.layers.Layer, type(None))):
-            raise ValueError(
-                "`localization_network` must be a Keras layer or model, so that its weights are "
-                f"found, or None. Received: localization_network={localization_network!r}. "
-                "Wrap a function in a subclass of `keras.layers.Layer`."
-            )
-        if not isinstance(num_transforms, int) or num_transforms < 1:
-            raise ValueError(
-                "`num_transforms` must be a positive integer. "
-                f"Received: num_transforms={num_transforms!r}. Pass 1 for a single crop."
-            )
+        check_network(localization_network)
         self.localization_network = localization_network
         self.transform = transforms.get(transform)
         self.output_size = None if output_size is None else check_output_size(output_size)
         self.num_transforms = num_transforms
+        self.steps = steps
+        self.bounds = bounds
+        self.localization_step = localization_step
         self.interpolation = interpolation
         self.fill_mode = fill_mode
         self.fill_value = fill_value
         self.align_corners = align_corners
         self.antialias = antialias
-        self.theta_regularizer = keras.regularizers.get(theta_regularizer)
+        self.theta_regularizer = get_regularizers(theta_regularizer)
         self.data_format = data_format or keras.config.image_data_format()
+        check_count("num_transforms", num_transforms)
+        check_count("steps", steps)
+        check_step(localization_step)
         check_options(interpolation, fill_mode, fill_value, antialias, self.data_format)
+        if steps > 1:
+            check_composition("steps", self.transform, num_transforms)
         self._uses_default_network = localization_network is None
 
-    def build(self, images_shape):
-        ndim = self._check_shape(images_shape)
+    def build(self, images_shape, initial_theta_shape=None):
+        images_shape, _ = self._check_shapes(two_shapes(images_shape))
+        ndim = len(images_shape) - 2
         if self.localization_network is None:
             self.localization_network = default_localization_network(
                 ndim, data_format=self.data_format, dtype=self.dtype_policy
             )
         features = count_features(self.localization_network, images_shape, self.compute_dtype)
         self.flatten = keras.layers.Flatten(dtype=self._theta_dtype)
-        identity = np.tile(self.transform.identity(ndim), self.num_transforms)
-        self.head = keras.layers.Dense(
-            len(identity),
-            kernel_initializer="zeros",
-            # Not `bias.assign` after building: a model that is built by `fit` would lose it.
-            bias_initializer=keras.initializers.Constant(identity),
+        self.head = ThetaHead(
+            self.transform,
+            ndim,
+            num_transforms=self.num_transforms,
+            bounds=self.bounds,
+            step=self.localization_step,
             dtype=self._theta_dtype,
             name="head",
         )
         self.head.build((None, features))
 
-    def call(self, images, training=None, return_theta=False):
-        self._check_shape(images.shape)
-        _check_floating(images.dtype)
+    def call(self, images, initial_theta=None, training=None, return_theta=False):
+        images, source = images_and_source(images)
+        self._check_shapes([images.shape, source.shape])
+        check_floating(images.dtype)
         theta = self.localize(images, training=training)
-        if self.theta_regularizer is not None:
-            self.add_loss(self.theta_regularizer(theta))
-        grid = self.sampling_grid(theta, self._target_size(ops.shape(images)))
-        warped = grid_sample(
+        for _ in range(self.steps - 1):
+            seen = self._warp(images, theta, self._spatial(ops.shape(images)))
+            theta = self._family(images).compose(theta, self.localize(seen, training=training))
+        if initial_theta is not None:
+            check_composition("initial_theta", self.transform, self.num_transforms)
+            theta = self._family(source).compose(initial_theta, theta)
+        self._add_penalties(theta, source)
+        warped = self._warp(source, theta, self._target_size(ops.shape(source)))
+        return (warped, theta) if return_theta else warped
+
+    def localize(self, images, training=None):
+        """Theta of each image, seen once: (batch, P), with several transforms (batch, K, P)."""
+        features = self.localization_network(images, training=training)
+        theta = self.head(self.flatten(features))
+        if self.num_transforms > 1:
+            theta = ops.reshape(theta, (-1, *self._theta_shape(len(images.shape) - 2)))
+        return theta
+
+    def sampling_grid(self, theta, output_size, image_size=None):
+        """Sampling grid of thetas: (batch, *output_size, n), several (batch, K, ...).
+
+        `image_size`: that of the images to sample; None is as large as the output.
+        """
+        image_size = output_size if image_size is None else image_size
+        family = self.transform.with_extent(extents(image_size, align_corners=self.align_corners))
+        theta = ops.reshape(theta, (-1, theta.shape[-1]))
+        grid = family.grid(theta, output_size, align_corners=self.align_corners)
+        if self.num_transforms > 1:
+            grid = ops.reshape(grid, (-1, self.num_transforms, *ops.shape(grid)[1:]))
+        return grid
+
+    def _family(self, images):
+        """The family of transforms, for images of this size."""
+        sizes = self._spatial(ops.shape(images))
+        return self.transform.with_extent(extents(sizes, align_corners=self.align_corners))
+
+    def _warp(self, images, theta, output_size):
+        return grid_sample(
             images,
-            grid,
+            self.sampling_grid(theta, output_size, self._spatial(ops.shape(images))),
             interpolation=self.interpolation,
             fill_mode=self.fill_mode,
             fill_value=self.fill_value,
@@ -163,25 +228,14 @@ class SpatialTransformer(keras.layers.Layer):
             antialias=self.antialias,
             data_format=self.data_format,
         )
-        return (warped, theta) if return_theta else warped
 
-    def localize(self, images, training=None):
-        """Theta of each image: (batch, P), with several transforms (batch, K, P)."""
-        features = self.localization_network(images, training=training)
-        theta = self.head(self.flatten(features))
-        if self.num_transforms > 1:
-            theta = ops.reshape(theta, (-1, *self._theta_shape(len(images.shape) - 2)))
-        return theta
-
-    def sampling_grid(self, theta, output_size):
-        """Sampling grid of thetas: (batch, *output_size, n), several (batch, K, ...)."""
-        params = theta.shape[-1]
-        grid = self.transform.grid(
-            ops.reshape(theta, (-1, params)), output_size, align_corners=self.align_corners
-        )
-        if self.num_transforms > 1:
-            grid = ops.reshape(grid, (-1, self.num_transforms, *ops.shape(grid)[1:]))
-        return grid
+    def _add_penalties(self, theta, source):
+        penalties = self.theta_regularizer
+        for penalty in penalties if isinstance(penalties, list) else [penalties]:
+            if isinstance(penalty, GridRegularizer):
+                penalty = penalty.with_transform(self._family(source))
+            if penalty is not None:
+                self.add_loss(penalty(theta))
 
     @property
     def _theta_dtype(self):
@@ -197,33 +251,44 @@ class SpatialTransformer(keras.layers.Layer):
             return tuple(images_shape[1:-1])
         return tuple(images_shape[2:])
 
-    def _target_size(self, images_shape):
-        return self._spatial(images_shape) if self.output_size is None else self.output_size
+    def _target_size(self, source_shape):
+        return self._spatial(source_shape) if self.output_size is None else self.output_size
 
-    def _check_shape(self, images_shape):
-        """The number of spatial axes, if the shape is one the layer can take."""
+    def _check_shapes(self, shapes):
+        """The shapes of images and source, if the layer can take them."""
+        images_shape, source_shape = shapes
         ndim = check_images_shape(images_shape, self.data_format)
+        if check_images_shape(source_shape, self.data_format) != ndim:
+            raise ValueError(
+                "`images` and `source` must have equally many axes. Received: "
+                f"images.shape={tuple(images_shape)}, source.shape={tuple(source_shape)}. "
+                "Pass two batches of images, or two of volumes."
+            )
         if self.output_size is not None and len(self.output_size) != ndim:
             raise ValueError(
                 f"`output_size` must have as many axes as the images, {ndim}. Received: "
                 f"output_size={self.output_size}, images.shape={tuple(images_shape)}. "
                 "Pass (height, width) for images, (depth, height, width) for volumes."
             )
-        return ndim
+        return images_shape, source_shape
 
-    def compute_output_shape(self, images_shape, return_theta=False):
-        ndim = self._check_shape(images_shape)
+    def compute_output_shape(self, images_shape, initial_theta_shape=None, return_theta=False):
+        _, shape = self._check_shapes(two_shapes(images_shape))
         crops = () if self.num_transforms == 1 else (self.num_transforms,)
-        size = (*crops, *self._target_size(images_shape))
+        size = (*crops, *self._target_size(shape))
         if self.data_format == "channels_last":
-            warped = (images_shape[0], *size, images_shape[-1])
+            warped = (shape[0], *size, shape[-1])
         else:
-            warped = (images_shape[0], images_shape[1], *size)
-        return (warped, (images_shape[0], *self._theta_shape(ndim))) if return_theta else warped
+            warped = (shape[0], shape[1], *size)
+        if return_theta:
+            return warped, (shape[0], *self._theta_shape(len(shape) - 2))
+        return warped
 
-    def compute_output_spec(self, images, training=None, return_theta=False):
-        _check_floating(images.dtype)
-        warped, theta = self.compute_output_shape(images.shape, return_theta=True)
+    def compute_output_spec(self, images, initial_theta=None, training=None, return_theta=False):
+        images, source = images_and_source(images)
+        check_floating(images.dtype)
+        shapes = [images.shape, source.shape]
+        warped, theta = self.compute_output_shape(shapes, return_theta=True)
         warped = keras.KerasTensor(warped, dtype=self.compute_dtype)
         theta = keras.KerasTensor(theta, dtype=self._theta_dtype)
         return (warped, theta) if return_theta else warped
@@ -236,14 +301,15 @@ class SpatialTransformer(keras.layers.Layer):
             "transform": transforms.serialize(self.transform),
             "output_size": self.output_size,
             "num_transforms": self.num_transforms,
+            "steps": self.steps,
+            "bounds": plain_bounds(self.bounds),
+            "localization_step": self.localization_step,
             "interpolation": self.interpolation,
             "fill_mode": self.fill_mode,
             "fill_value": self.fill_value,
             "align_corners": self.align_corners,
             "antialias": self.antialias,
-            "theta_regularizer": keras.regularizers.serialize(self.theta_regularizer)
-            if self.theta_regularizer
-            else None,
+            "theta_regularizer": serialize_regularizers(self.theta_regularizer),
             "data_format": self.data_format,
         }
 
@@ -254,12 +320,3 @@ class SpatialTransformer(keras.layers.Layer):
         if isinstance(network, dict):
             config["localization_network"] = keras.saving.deserialize_keras_object(network)
         return cls(**config)
-
-
-def _check_floating(dtype):
-    if not keras.backend.is_float_dtype(keras.backend.standardize_dtype(dtype)):
-        raise ValueError(
-            "`images` must be floating point: the localization network looks at them too. "
-            f"Received: images.dtype={keras.backend.standardize_dtype(dtype)}. Cast them, for "
-            "example with `keras.ops.cast(images, 'float32') / 255`."
-        )

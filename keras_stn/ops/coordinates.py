@@ -79,9 +79,16 @@ def to_pixels(coordinates, size, *, align_corners=True):
     return coordinates * half_extent + (size - 1.0) / 2.0
 
 
-def to_normalized(pixels, size):
-    """The inverse of `to_pixels` under `align_corners=True`, for more than one pixel."""
-    return pixels * (2.0 / (number(size, pixels.dtype) - 1.0)) - 1.0
+def to_normalized(pixels, size, *, align_corners=True):
+    """The inverse of `to_pixels`; 0 on an axis without extent."""
+    size = number(size, pixels.dtype)
+    extent = ops.maximum(ops.cast(size - 1.0 if align_corners else size, pixels.dtype), 1.0)
+    return (pixels - (size - 1.0) / 2.0) * (2.0 / extent)
+
+
+def extents(sizes, *, align_corners=True):
+    """In pixels, the distance between the places of -1 and 1, one number an axis."""
+    return tuple(size - 1 if align_corners else size for size in sizes)
 
 
 def bounded(coordinates):

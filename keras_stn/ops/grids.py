@@ -57,22 +57,37 @@ def affine_grid(theta, output_size, *, align_corners=True):
     check_affine_theta(theta.shape, ndim)
     theta = ops.reshape(theta, (ops.shape(theta)[0], ndim, ndim + 1))
 
+    return ops.stack(linear_forms(theta, sizes, align_corners=align_corners), axis=-1)
+
+
+def linear_forms(rows, sizes, *, align_corners):
+    """`rows` @ (x, y[, z], 1) at every pixel of an image of `sizes`.
+
+    Args:
+        rows: (batch, m, n + 1), float32 or float64.
+        sizes: Of the output, n of them, rows first.
+        align_corners: As in `affine_grid`.
+
+    Returns:
+        m tensors (batch, *sizes).
+    """
     # One axis at a time: the sum broadcasts, so all but its last addition are small, and no matrix
     # product can lower the precision of the coordinates. Every term holds a share of the shift: no
     # sum then has two products that round, a compiler can fuse it in one way only, and a coordinate
     # that it computes twice comes out the same twice.
-    bases = [axis_coordinates(n, align_corners=align_corners, dtype=theta.dtype) for n in sizes]
+    ndim = len(sizes)
+    bases = [axis_coordinates(n, align_corners=align_corners, dtype=rows.dtype) for n in sizes]
     shares = [0.5, 0.5] if ndim == 2 else [0.5, 0.25, 0.25]  # exact in binary
-    source = []
-    for row in range(ndim):
-        shift = theta[:, row, ndim:]
-        coordinate = 0.0
+    forms = []
+    for row in range(rows.shape[1]):
+        shift = rows[:, row, ndim:]
+        form = 0.0
         for axis, share in zip(reversed(range(ndim)), shares, strict=True):
             column = ndim - 1 - axis
-            term = theta[:, row, column : column + 1] * (bases[axis] / share) + shift
-            coordinate = coordinate + _along_axis(share * term, axis, ndim)
-        source.append(coordinate)
-    return ops.stack(source, axis=-1)
+            term = rows[:, row, column : column + 1] * (bases[axis] / share) + shift
+            form = form + _along_axis(share * term, axis, ndim)
+        forms.append(form)
+    return forms
 
 
 def _along_axis(values, axis, ndim):

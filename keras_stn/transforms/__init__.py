@@ -2,9 +2,28 @@
 
 from keras_stn.transforms import base
 from keras_stn.transforms.affine import Affine
+from keras_stn.transforms.attention import Attention
 from keras_stn.transforms.base import Transform, serialize
+from keras_stn.transforms.bounds import named_bounds
+from keras_stn.transforms.diffeomorphic import Diffeomorphic
+from keras_stn.transforms.displacement import Displacement
+from keras_stn.transforms.projective import Projective
+from keras_stn.transforms.rotation import Rotation
+from keras_stn.transforms.similarity import Similarity
+from keras_stn.transforms.thin_plate_spline import ThinPlateSpline
+from keras_stn.transforms.translation import Translation
 
-_FAMILIES = {"affine": Affine}
+_FAMILIES = {
+    "translation": Translation,
+    "rotation": Rotation,
+    "attention": Attention,
+    "similarity": Similarity,
+    "affine": Affine,
+    "projective": Projective,
+    "thin_plate_spline": ThinPlateSpline,
+    "displacement": Displacement,
+    "diffeomorphic": Diffeomorphic,
+}
 
 
 def get(identifier):
@@ -12,4 +31,18 @@ def get(identifier):
     return base.get(identifier, _FAMILIES)
 
 
-__all__ = ["Affine", "Transform", "get", "serialize"]
+__all__ = [
+    "Affine",
+    "Attention",
+    "Diffeomorphic",
+    "Displacement",
+    "Projective",
+    "Rotation",
+    "Similarity",
+    "ThinPlateSpline",
+    "Transform",
+    "Translation",
+    "get",
+    "named_bounds",
+    "serialize",
+]

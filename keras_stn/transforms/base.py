@@ -3,6 +3,10 @@
 from __future__ import annotations
 
 import keras
+from keras import ops
+
+from keras_stn.ops.grids import coordinate_dtype
+from keras_stn.ops.points import bounding_boxes, box_corners, check_points
 
 
 class Transform:
@@ -10,8 +14,9 @@ class Transform:
 
     A family says how many numbers one transform takes, which of them is the identity, and where
     a transform sends points. `SpatialTransformer` needs no more than that. To add a family of
-    your own, subclass `Transform`, implement the methods below, and register the class with
-    `keras.saving.register_keras_serializable` so that models that use it can be saved.
+    your own, subclass `Transform`, implement `num_params`, `identity`, `grid` and
+    `transform_points`, and register the class with `keras.saving.register_keras_serializable` so
+    that models that use it can be saved.
 
     Convention:
         theta maps **target to source** ("pull"), in normalized coordinates, x to the right, y
@@ -34,6 +39,45 @@ class Transform:
         """Source points of target `points`, both (batch, N, ndim) and normalized."""
         raise NotImplementedError(f"{type(self).__name__} must implement `transform_points`.")
 
+    def matrix(self, theta):
+        """Homogeneous matrices (batch, n + 1, n + 1), acting on (x, y, 1)."""
+        raise NotImplementedError(
+            f"`{type(self).__name__}` transforms are no matrices. Use `grid` or `transform_points`."
+        )
+
+    def inverse(self, theta):
+        """Thetas of the inverse transforms: source to target."""
+        raise NotImplementedError(
+            f"The inverse of a `{type(self).__name__}` transform is not in the family. Use "
+            "`Diffeomorphic` for flows, or a family of matrices, where you need inverses."
+        )
+
+    def compose(self, outer, inner):
+        """Thetas of `outer` after `inner`: the point x goes to outer(inner(x))."""
+        raise NotImplementedError(
+            f"Two `{type(self).__name__}` transforms in series are not in the family. Compose "
+            "with a family of matrices, or call `transform_points` of one on the grid of another."
+        )
+
+    def parameter_kinds(self, ndim=2):
+        """What each parameter is, for named bounds: see `keras_stn.transforms.bounds`."""
+        raise NotImplementedError(
+            f"`{type(self).__name__}` does not name its parameters. Implement `parameter_kinds`, "
+            "or give bounds as the pair (lowest theta, highest theta)."
+        )
+
+    def with_extent(self, extent):
+        """The family for images whose sides are `extent`, rows first; see `Similarity`."""
+        return self
+
+    def transform_boxes(self, theta, boxes):
+        """Source boxes of target `boxes`, both (batch, N, 2 ndim), normalized.
+
+        A box is (x_min, y_min, x_max, y_max), for volumes (x_min, y_min, z_min, x_max, ...). The
+        result is the smallest box around the moved corners.
+        """
+        return bounding_boxes(self.transform_points(theta, box_corners(boxes)))
+
     def get_config(self):
         """Arguments of `__init__`, plain values only."""
         return {}
@@ -42,6 +86,31 @@ class Transform:
     def from_config(cls, config):
         """The family that `get_config` described."""
         return cls(**config)
+
+    def _checked(self, theta, ndim=None):
+        """Theta in at least float32, and its number of spatial axes; `ValueError` if it has none.
+
+        `ndim`: the only number of axes to accept.
+        """
+        theta = ops.convert_to_tensor(theta)
+        counts = {n: self.num_params(n) for n in ([ndim] if ndim else self.ndims)}
+        for n, count in counts.items():
+            if len(theta.shape) == 2 and theta.shape[1] == count:
+                return ops.cast(theta, coordinate_dtype(theta.dtype)), n
+        wanted = " or ".join(f"(batch, {count})" for count in counts.values())
+        raise ValueError(
+            f"`theta` must have shape {wanted} for {self!r}. Received: "
+            f"theta.shape={tuple(theta.shape)}. Give the localization network's head "
+            f"{' or '.join(map(str, counts.values()))} units."
+        )
+
+    # How many spatial axes the family can have.
+    ndims = (2, 3)
+
+    def _checked_points(self, points, ndim):
+        points = ops.convert_to_tensor(points)
+        check_points(points.shape, ndim)
+        return ops.cast(points, coordinate_dtype(points.dtype))
 
     def __eq__(self, other):
         return type(self) is type(other) and self.get_config() == other.get_config()

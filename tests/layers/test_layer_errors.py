@@ -52,10 +52,10 @@ ERRORS = {
         "Add the missing axis",
     ),
     "list_of_images": (
-        lambda: SpatialTransformer(data_format="channels_last")([IMAGES, IMAGES]),
-        "`images` must have shape",
-        "images.shape=((2, 8, 9, 1), (2, 8, 9, 1))",
-        "Add the missing axis",
+        lambda: SpatialTransformer(data_format="channels_last")([IMAGES, IMAGES, IMAGES]),
+        "`SpatialTransformer` must be called on images, or on the pair [images, source]",
+        "3 inputs",
+        "Pass one or two",
     ),
     "integers": (
         lambda: SpatialTransformer(data_format="channels_last")(np.ones((2, 8, 9, 1), "uint8")),
@@ -121,7 +121,7 @@ ERRORS = {
     ),
     "unknown_family": (
         lambda: SpatialTransformer(transform="afine"),
-        "`transform` must be one of 'affine'",
+        "`transform` must be one of 'translation'",
         "transform='afine'",
         "transform='affine'",
     ),

@@ -179,6 +179,16 @@ def test_axes_of_one_pixel(sizes, fill_mode, align_corners, interpolation, rng):
     assert_close(samples, reference.grid_sample(image, grid, **options), scale=2)
 
 
+@pytest.mark.parametrize("size", [1, 2, 3])
+def test_a_hair_before_the_image_is_its_end_when_periodic(size):
+    # Found by tests.fuzz: rounded up to the whole period, it read a pixel past a single one.
+    image = np.arange(1, size + 1, dtype="float32").reshape(1, 1, size, 1)
+    hair = reference.to_normalized(0, size, align_corners=False) - np.array([1e-7, 0, 1e-30, 1e-38])
+    points = np.stack([hair, np.zeros(4)], axis=-1)[None].astype("float32")
+    options = {"fill_mode": "wrap", "align_corners": False, "data_format": "channels_last"}
+    assert_close(ops.grid_sample(image, points, **options), np.full((1, 4, 1), image[0, 0, 0, 0]))
+
+
 @pytest.mark.parametrize("fill_mode", ["constant", "wrap"])
 @pytest.mark.parametrize("batch", [0, 1])
 def test_small_batches(batch, fill_mode, rng):

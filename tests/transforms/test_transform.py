@@ -54,7 +54,8 @@ def test_get_by_configuration_is_the_same_family(family):
 def test_get_of_anything_else(identifier):
     if isinstance(identifier, dict):
         identifier = keras.saving.serialize_keras_object(keras.layers.Dense(3))
-    wanted = r"(?s)`transform` must be one of 'affine'.*Received: transform=.*Pass for example"
+    known = r"(?s)`transform` must be one of 'translation', .*'affine'"
+    wanted = known + r".*Received: transform=.*Pass for example"
     with pytest.raises(ValueError, match=wanted):
         transforms.get(identifier)
 

@@ -53,7 +53,9 @@ def fold(x, size, *, interpolation, fill_mode):
     elif fill_mode == "reflect":  # about the outer edge of the edge pixel: period 2 size
         x = _reflect(x, -0.5, size)
     elif fill_mode == "wrap":
-        return x - ops.floor(x / size) * size
+        x = x - ops.floor(x / size) * size
+        # A hair below 0 is rounded up to the whole period.
+        return ops.where(x >= size, x - size, x)
     if interpolation == "bicubic":  # whose taps are brought into the image one by one
         return clamp(x, -reach, size + reach - 1.0)
     return clamp(x, 0.0, size - 1.0)

@@ -1,0 +1,102 @@
+"""Projective transforms (homographies)."""
+
+from __future__ import annotations
+
+import keras
+import numpy as np
+from keras import ops
+
+from keras_stn.ops.coordinates import check_output_size
+from keras_stn.ops.grids import linear_forms
+from keras_stn.transforms.base import Transform
+from keras_stn.transforms.matrices import adjugate, flat, product
+
+# A denominator nearer to zero is read as this: the point is far outside any image, but finite.
+HORIZON = 1e-6
+
+
+@keras.saving.register_keras_serializable(package="keras_stn")
+class Projective(Transform):
+    """Projective transforms: straight lines stay straight, parallels need not stay parallel.
+
+    Formula, with H the matrix (n + 1, n + 1) that theta fills row by row but for its last entry,
+    which is 1:
+
+        source = (H[:n] @ (target, 1)) / (H[n] @ (target, 1))
+
+    Convention:
+        Target to source, normalized coordinates. Points on the horizon, where the denominator is
+        zero, are read as lying just before it: far outside any image, and finite. Beyond the
+        horizon the formula holds as it stands.
+
+    Example:
+        >>> import numpy as np
+        >>> from keras_stn.transforms import Projective
+        >>> theta = np.array([[1, 0, 0, 0, 1, 0, 0.5, 0]], "float32")
+        >>> points = np.array([[[1.0, 1.0], [-1.0, 1.0]]], "float32")
+        >>> np.array(Projective().transform_points(theta, points)).round(3).tolist()
+        [[[0.667, 0.667], [-2.0, 2.0]]]
+
+    References:
+        - Hartley and Zisserman, 2004, Multiple View Geometry in Computer Vision, chapter 2.
+    """
+
+    def num_params(self, ndim=2):
+        """8 for images, 15 for volumes."""
+        return (ndim + 1) ** 2 - 1
+
+    def identity(self, ndim=2):
+        """Ones for the scales, zeros for the rest."""
+        return np.eye(ndim + 1, dtype="float32").ravel()[:-1]
+
+    def parameter_kinds(self, ndim=2):
+        """As in `Affine`; the last row is the perspective."""
+        kinds = [["shear"] * ndim + ["shift"] for _ in range(ndim)]
+        for i in range(ndim):
+            kinds[i][i] = "diagonal"
+        return (*(kind for row in kinds for kind in row), *["perspective"] * ndim)
+
+    def grid(self, theta, output_size, *, align_corners=True):
+        """Sampling grid (batch, *output_size, n)."""
+        sizes = check_output_size(output_size)
+        theta, ndim = self._checked(theta, len(sizes))
+        *forms, denominator = linear_forms(_matrix(theta, ndim), sizes, align_corners=align_corners)
+        return ops.stack([form / _safe(denominator) for form in forms], axis=-1)
+
+    def transform_points(self, theta, points):
+        """Source points (batch, N, n) of target points (batch, N, n), both normalized."""
+        theta, ndim = self._checked(theta)
+        points = self._checked_points(points, ndim)
+        matrix = ops.expand_dims(_matrix(theta, ndim), 1)
+        linear, shift = matrix[..., :ndim], matrix[..., ndim]
+        moved = ops.sum(linear * ops.expand_dims(points, 2), axis=-1) + shift
+        return moved[..., :ndim] / _safe(moved[..., ndim:])
+
+    def matrix(self, theta):
+        """Homogeneous matrices (batch, n + 1, n + 1), acting on (x, y, 1); their last entry 1."""
+        return _matrix(*self._checked(theta))
+
+    def inverse(self, theta):
+        """Thetas of the inverse transforms; not finite where the matrix is singular."""
+        theta, ndim = self._checked(theta)
+        matrix = _matrix(theta, ndim)
+        # Scaled like every matrix of the family, the adjugate is the inverse.
+        return _theta(adjugate(matrix)[0] if ndim == 2 else ops.linalg.inv(matrix))
+
+    def compose(self, outer, inner):
+        """Thetas of `outer` after `inner`: the point x goes to outer(inner(x))."""
+        (outer, ndim), (inner, _) = self._checked(outer), self._checked(inner)
+        return _theta(product(_matrix(outer, ndim), _matrix(inner, ndim)))
+
+
+def _matrix(theta, ndim):
+    theta = ops.concatenate([theta, ops.ones_like(theta[:, :1])], axis=1)
+    return ops.reshape(theta, (-1, ndim + 1, ndim + 1))
+
+
+def _theta(matrix):
+    return flat(matrix / matrix[:, -1:, -1:])[:, :-1]
+
+
+def _safe(denominator):
+    return ops.where(ops.abs(denominator) < HORIZON, HORIZON, denominator)
