@@ -33,9 +33,9 @@ class Projective(Transform):
         >>> import numpy as np
         >>> from keras_stn.transforms import Projective
         >>> theta = np.array([[1, 0, 0, 0, 1, 0, 0.5, 0]], "float32")
-        >>> points = np.array([[[1.0, 1.0], [-1.0, 1.0]]], "float32")
-        >>> np.array(Projective().transform_points(theta, points)).round(3).tolist()
-        [[[0.667, 0.667], [-2.0, 2.0]]]
+        >>> points = np.array([[[2.0, 1.0], [-1.0, 1.0]]], "float32")
+        >>> np.array(Projective().transform_points(theta, points)).tolist()
+        [[[1.0, 0.5], [-2.0, 2.0]]]
 
     References:
         - Hartley and Zisserman, 2004, Multiple View Geometry in Computer Vision, chapter 2.
