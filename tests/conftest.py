@@ -1,5 +1,6 @@
 """What every test shares: seeds, hypothesis settings, and the skips of the NumPy backend."""
 
+import collections
 import os
 
 # torch is the float64 oracle in every backend's process, and has to be loaded before TensorFlow.
@@ -19,13 +20,37 @@ def pytest_configure(config):
     config.addinivalue_line("markers", "gradient: differentiates, which NumPy cannot")
 
 
-def pytest_collection_modifyitems(items):
-    """Skips on the NumPy backend what needs gradients."""
+# Where JAX compiles every operation for every shape, a third of the parameters of each test is
+# enough there; `ALL_PARAMETERS=1 python -m tests` runs all of them.
+THINNED_ON_JAX = (
+    "tests/transforms/",
+    "tests/test_regularizers.py",
+    "tests/layers/test_families.py",
+)
+
+
+def pytest_collection_modifyitems(config, items):
+    """Skips on the NumPy backend what needs gradients, and thins out what JAX is slow at."""
+    if keras.backend.backend() == "jax" and not os.environ.get("ALL_PARAMETERS"):
+        thin(config, items)
     if keras.backend.backend() == "numpy":
         skip = pytest.mark.skip(reason="the NumPy backend is for inference: it has no gradients")
         for item in items:
             if item.get_closest_marker("gradient"):
                 item.add_marker(skip)
+
+
+def thin(config, items):
+    """Deselects two of three parameters of every test in `THINNED_ON_JAX`."""
+    kept, left, counts = [], [], collections.Counter()
+    for item in items:
+        costly = item.nodeid.startswith(THINNED_ON_JAX) and hasattr(item, "callspec")
+        function = item.nodeid.partition("[")[0]
+        (left if costly and counts[function] % 3 else kept).append(item)
+        counts[function] += 1
+    items[:] = kept
+    if left:
+        config.hook.pytest_deselected(items=left)
 
 
 @pytest.fixture(autouse=True)

@@ -32,10 +32,10 @@ class SpatialTransformer(keras.layers.Layer):
 
     images -> localization network -> head -> theta -> sampling grid -> warped images
 
-    The head, a dense layer owned by the spatial transformer, turns features into theta. Its kernel
-    starts at zero and its bias at the identity, so a new model always starts by passing images
-    through unchanged; and since only this *last* kernel is zero, gradients reach the head at the
-    first step and the rest of the localization network from the second.
+    The head, a dense layer owned by the spatial transformer, turns features, brought to length one,
+    into theta. Its kernel starts at zero and its bias at the identity, so a new model always starts
+    by passing images through unchanged; and since only this *last* kernel is zero, gradients reach
+    the head at the first step and the rest of the localization network from the second.
 
     Convention:
         theta maps **target to source** ("pull"), in normalized coordinates: a scale of 0.5 zooms
@@ -56,6 +56,9 @@ class SpatialTransformer(keras.layers.Layer):
         bounds: How far theta may go from the identity. None is as far as it likes; "default" and a
             dictionary, such as `{"zoom": 2.0, "rotation": 0.8, "shift": 0.5}`, are the limits of
             `keras_stn.transforms.named_bounds`; a pair holds the lowest and the highest theta.
+        normalize_features: bool. Whether the head sees each image's features brought to length
+            one, which keeps localization networks alive at high learning rates; False is the
+            paper's plain head. See docs/stability.md.
         localization_step: float. How far theta moves for a change of the head's weights, 1 being
             as far as these do: with 0.1, theta learns ten times slower under Adam and its kin, a
             hundred times under plain gradient descent.
@@ -122,6 +125,7 @@ class SpatialTransformer(keras.layers.Layer):
         num_transforms=1,
         steps=1,
         bounds=None,
+        normalize_features=True,
         localization_step=1.0,
         interpolation="bilinear",
         fill_mode="constant",
@@ -140,6 +144,7 @@ class SpatialTransformer(keras.layers.Layer):
         self.num_transforms = num_transforms
         self.steps = steps
         self.bounds = bounds
+        self.normalize_features = normalize_features
         self.localization_step = localization_step
         self.interpolation = interpolation
         self.fill_mode = fill_mode
@@ -170,6 +175,7 @@ class SpatialTransformer(keras.layers.Layer):
             ndim,
             num_transforms=self.num_transforms,
             bounds=self.bounds,
+            normalize=self.normalize_features,
             step=self.localization_step,
             dtype=self._theta_dtype,
             name="head",
@@ -303,6 +309,7 @@ class SpatialTransformer(keras.layers.Layer):
             "num_transforms": self.num_transforms,
             "steps": self.steps,
             "bounds": plain_bounds(self.bounds),
+            "normalize_features": self.normalize_features,
             "localization_step": self.localization_step,
             "interpolation": self.interpolation,
             "fill_mode": self.fill_mode,

@@ -8,20 +8,29 @@ from keras import ops
 
 from keras_stn.transforms.bounds import resolve_bounds, squash
 
+# Features of a squared length far below this one stay as small as they are.
+TINY = 1e-3
+
 
 class ThetaHead(keras.layers.Dense):
     """A dense layer that starts at the identity: kernel zero, bias the identity's theta.
+
+    It sees features of length one, unless told otherwise. How far theta moves at a step of the
+    optimizer then does not depend on how large the features have grown; and a localization
+    network gains nothing by shrinking all of its features at once, which is how one made of
+    rectifiers dies.
 
     Args:
         transform: The family.
         ndim: Spatial axes.
         num_transforms: Thetas for each image, one after the other in the output.
         bounds: As in `SpatialTransformer`.
+        normalize: bool. Whether to bring each image's features to length one.
         step: How far theta moves from the identity, in units of how far the dense layer does.
         **kwargs: Arguments of `keras.layers.Layer`.
     """
 
-    def __init__(self, transform, ndim, *, num_transforms, bounds, step, **kwargs):
+    def __init__(self, transform, ndim, *, num_transforms, bounds, normalize, step, **kwargs):
         identity = transform.identity(ndim)
         super().__init__(
             num_transforms * len(identity),
@@ -33,9 +42,13 @@ class ThetaHead(keras.layers.Dense):
         self.identity = np.tile(identity, num_transforms)
         bounds = resolve_bounds(bounds, transform, ndim)
         self.bounds = bounds and [np.tile(bound, num_transforms) for bound in bounds]
+        self.normalize = normalize
         self.step = step
 
     def call(self, features, training=None):
+        if self.normalize:
+            square = ops.sum(ops.square(features), axis=-1, keepdims=True)
+            features = features * ops.rsqrt(square + TINY)
         theta = super().call(features, training=training)
         if self.step != 1.0:
             identity = ops.cast(self.identity, theta.dtype)

@@ -44,12 +44,12 @@ def named_bounds(transform, ndim=2, **limits):
     wrong = [name for name, limit in limits.items() if not _is_limit(name, limit)]
     if unknown or wrong:
         raise ValueError(
-            f"`bounds` must name limits among {', '.join(map(repr, LIMITS))}, each a positive "
-            f"number, and zoom at least 1. Received: bounds={limits}. Pass for example "
+            f"`bounds` must name limits among {', '.join(map(repr, LIMITS))}, each a number "
+            f"of at least 0, and zoom at least 1. Received: bounds={limits}. Pass for example "
             "bounds={'zoom': 2.0, 'rotation': 0.8, 'shift': 0.5}."
         )
     limits = LIMITS | limits
-    zoom, angle = limits["zoom"], min(limits["rotation"], math.pi)
+    zoom, angle = min(limits["zoom"], UNBOUNDED), min(limits["rotation"], math.pi)
     cosine = math.cos(angle)
     room = {
         "scale": (1.0 / zoom, zoom),
@@ -112,7 +112,13 @@ def squash(theta, identity, low, high):
     """
     above, below = (np.minimum(room, UNBOUNDED) for room in (high - identity, identity - low))
     offset = theta - ops.cast(identity, theta.dtype)
-    room = ops.where(offset > 0.0, ops.cast(above, theta.dtype), ops.cast(below, theta.dtype))
+    # At the identity either side will do, but for the slope there: not one without room.
+    start = np.where(below > 0.0, 0.0, -np.finfo("float32").tiny)
+    room = ops.where(
+        offset > ops.cast(start, theta.dtype),
+        ops.cast(above, theta.dtype),
+        ops.cast(below, theta.dtype),
+    )
     free = room > 0.0
     steepness = (math.pi / 2.0) / ops.where(free, room, 1.0)
     squashed = ops.arctan(offset * steepness) / steepness

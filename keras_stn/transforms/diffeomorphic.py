@@ -81,34 +81,39 @@ class Diffeomorphic(Transform):
 
     def grid(self, theta, output_size, *, align_corners=True):
         """Sampling grid (batch, *output_size, n)."""
-        flow = self._integrate(theta)
+        flow, reach = self._integrate(theta)
         points = targets(output_size, flow, align_corners=align_corners)
-        return points + read_field(flow, points / REACH)
+        return points + read_field(flow, points / reach)
 
     def transform_points(self, theta, points):
         """Source points (batch, N, n) of target points (batch, N, n), both normalized."""
-        flow = self._integrate(theta)
+        flow, reach = self._integrate(theta)
         points = self._checked_points(points, flow.shape[-1])
-        return points + read_field(flow, points / REACH)
+        return points + read_field(flow, points / ops.cast(reach, points.dtype))
 
     def inverse(self, theta):
         """Thetas of the inverse transforms: the velocities, backwards."""
         return -ops.convert_to_tensor(theta)
 
     def _integrate(self, theta):
-        """The displacement, normalized, on a lattice that covers `REACH` times the image."""
+        """The displacement, normalized, on a lattice larger than the image, and how much larger."""
+        theta = ops.convert_to_tensor(theta)
         velocity = as_field(theta, self.control_points, self)
         sizes = ops.shape(velocity)[1:-1]
         smooth = len(theta.shape) == 2
         weigh = _bspline_weights if smooth else _extension_weights
+        reach = []
         for axis, size in enumerate(sizes, start=1):
-            weights = ops.cast(weigh(size, len(sizes)), velocity.dtype)
+            weights, further = weigh(size, len(sizes))
+            reach = [further, *reach]  # (x, y[, z])
+            weights = ops.cast(weights, velocity.dtype)
             velocity = ops.moveaxis(ops.tensordot(velocity, weights, axes=[[axis], [1]]), -1, axis)
+        reach = ops.cast(np.array(reach), velocity.dtype)
         points = targets(ops.shape(velocity)[1:-1], velocity, align_corners=True)
         flow = velocity * 2.0**-self.squarings
         for _ in range(self.squarings):
-            flow = flow + read_field(flow, points + flow / REACH)
-        return flow
+            flow = flow + read_field(flow, points + flow / reach)
+        return flow, reach
 
     def get_config(self):
         """Arguments of `__init__`."""
@@ -118,7 +123,8 @@ class Diffeomorphic(Transform):
 def _bspline_weights(size, ndim):
     """(points, size), float64: the uniform cubic B-spline of `size` control points at a lattice.
 
-    The first and the last control point are repeated beyond the image.
+    And how far the lattice reaches. The first and the last control point are repeated beyond the
+    image.
     """
     count = (size - 1) * REFINEMENT[ndim] + 1
     x = np.linspace(-REACH, REACH, round(REACH * (count - 1)) + 1)
@@ -129,11 +135,11 @@ def _bspline_weights(size, ndim):
         inner = 2.0 / 3.0 - distance**2 + 0.5 * distance**3
         outer = (2.0 - np.minimum(distance, 2.0)) ** 3 / 6.0
         weights[:, min(max(index, 0), size - 1)] += np.where(distance < 1.0, inner, outer)
-    return weights
+    return weights, REACH
 
 
 def _extension_weights(size, ndim):
-    """The same for linear interpolation of a field of `size` points."""
-    x = np.linspace(-REACH, REACH, round(REACH * (size - 1)) + 1)
-    x = np.clip((x + 1.0) / 2.0 * (size - 1), 0, size - 1)
-    return np.maximum(1.0 - np.abs(x[:, None] - np.arange(size)), 0.0)
+    """The same for a field of `size` points: its own lattice, the edge repeated beyond it."""
+    margin = math.ceil((REACH - 1.0) / 2.0 * (size - 1))
+    index = np.clip(np.arange(-margin, size + margin), 0, size - 1)
+    return np.eye(size)[index], 1.0 + 2.0 * margin / max(size - 1, 1)

@@ -8,7 +8,7 @@ import keras
 import numpy as np
 from keras import ops
 
-from keras_stn.ops.coordinates import extents
+from keras_stn.ops.coordinates import check_output_size, extents
 from keras_stn.transforms.base import Transform
 from keras_stn.transforms.fields import as_field, read_field, targets
 from keras_stn.transforms.lattice import check_control_points, lattice_size
@@ -79,9 +79,10 @@ class Displacement(Transform):
 
     def grid(self, theta, output_size, *, align_corners=True):
         """Sampling grid (batch, *output_size, n)."""
-        sides = self.extent or extents(tuple(output_size), align_corners=align_corners)
+        sizes = check_output_size(output_size)
+        sides = self.extent or extents(sizes, align_corners=align_corners)
         flow = self._flow(theta, sides)
-        points = targets(output_size, flow, align_corners=align_corners)
+        points = targets(sizes, flow, align_corners=align_corners)
         return points + read_field(flow, points)
 
     def transform_points(self, theta, points):

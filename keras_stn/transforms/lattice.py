@@ -7,14 +7,15 @@ import numpy as np
 
 def check_control_points(control_points, ndims=(2, 3)):
     """`control_points` as an int, or a tuple of one int an axis; at least 2 a side."""
-    sides = control_points if isinstance(control_points, (tuple, list)) else (control_points,)
+    several = isinstance(control_points, (tuple, list))
+    sides = control_points if several else (control_points,)
     known = all(isinstance(n, int) and not isinstance(n, bool) and n >= 2 for n in sides)
-    if not known or len(sides) not in (1, *ndims):
+    if not known or (several and len(sides) not in ndims):
         raise ValueError(
             "`control_points` must be an integer of at least 2, or one for each axis, rows first. "
             f"Received: control_points={control_points!r}. Pass for example control_points=4."
         )
-    return tuple(sides) if isinstance(control_points, (tuple, list)) else control_points
+    return tuple(sides) if several else control_points
 
 
 def lattice_size(control_points, ndim):

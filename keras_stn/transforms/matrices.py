@@ -8,6 +8,7 @@ from keras import ops
 from keras_stn.ops.coordinates import check_output_size, extents
 from keras_stn.ops.grids import affine_grid
 from keras_stn.transforms.base import Transform
+from keras_stn.transforms.rotations import cross
 from keras_stn.transforms.sides import check_sides
 
 
@@ -84,7 +85,7 @@ def adjugate(linear):
         determinant = a * d - b * c
         found = ops.stack([ops.stack([d, -b], -1), ops.stack([-c, a], -1)], axis=1)
     else:
-        columns = [ops.cross(rows[i - 2], rows[i - 1], axis=-1) for i in range(3)]
+        columns = [cross(rows[i - 2], rows[i - 1]) for i in range(3)]
         found = ops.stack(columns, axis=-1)
         determinant = ops.sum(rows[0] * columns[0], axis=-1)
     return found, ops.reshape(determinant, (-1, 1, 1))

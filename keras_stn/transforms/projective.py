@@ -9,7 +9,7 @@ from keras import ops
 from keras_stn.ops.coordinates import check_output_size
 from keras_stn.ops.grids import linear_forms
 from keras_stn.transforms.base import Transform
-from keras_stn.transforms.matrices import adjugate, flat, product
+from keras_stn.transforms.matrices import adjugate, apply, flat, join, product
 
 # A denominator nearer to zero is read as this: the point is far outside any image, but finite.
 HORIZON = 1e-6
@@ -80,8 +80,13 @@ class Projective(Transform):
         """Thetas of the inverse transforms; not finite where the matrix is singular."""
         theta, ndim = self._checked(theta)
         matrix = _matrix(theta, ndim)
-        # Scaled like every matrix of the family, the adjugate is the inverse.
-        return _theta(adjugate(matrix)[0] if ndim == 2 else ops.linalg.inv(matrix))
+        shift, row = matrix[:, :ndim, ndim:], matrix[:, ndim:, :ndim]
+        # By blocks around the last entry, which is 1: singular where the rest, reduced by it, is.
+        found, determinant = adjugate(matrix[:, :ndim, :ndim] - shift * row)
+        linear = found / determinant
+        shift = -apply(linear, ops.swapaxes(shift, 1, 2))[:, 0]
+        last = ops.concatenate([-product(row, linear), 1.0 - product(row, shift[..., None])], -1)
+        return _theta(ops.concatenate([join(linear, shift), last], axis=1))
 
     def compose(self, outer, inner):
         """Thetas of `outer` after `inner`: the point x goes to outer(inner(x))."""

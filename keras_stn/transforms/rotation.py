@@ -73,7 +73,8 @@ class Rotation(AffineMaps):
 
     def compose(self, outer, inner):
         """Thetas of `outer` after `inner`; rotation vectors come out at most pi long."""
-        return compose_rotations(self._checked(outer)[0], self._checked(inner)[0])
+        outer, ndim = self._checked(outer)
+        return compose_rotations(outer, self._checked(inner, ndim)[0])
 
     def with_extent(self, extent):
         """The family for images of sides `extent`, unless it has its own."""

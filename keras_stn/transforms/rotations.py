@@ -43,6 +43,12 @@ def between_sides(matrices, extent):
     return ops.stack(rows, axis=1)
 
 
+def cross(a, b):
+    """(batch, 3): the cross products of vectors, in their own dtype, unlike `keras.ops.cross`."""
+    (ax, ay, az), (bx, by, bz) = ops.unstack(a, axis=-1), ops.unstack(b, axis=-1)
+    return ops.stack([ay * bz - az * by, az * bx - ax * bz, ax * by - ay * bx], axis=-1)
+
+
 def compose_rotations(outer, inner):
     """Angles or rotation vectors of `outer` after `inner`."""
     if outer.shape[1] == 1:
@@ -50,10 +56,9 @@ def compose_rotations(outer, inner):
     # Quaternions multiply; their vector parts are sin(t/2) along the axis.
     (w1, v1), (w2, v2) = _quaternion(outer), _quaternion(inner)
     w = w1 * w2 - ops.sum(v1 * v2, axis=1, keepdims=True)
-    v = w1 * v2 + w2 * v1 + ops.cross(v1, v2, axis=-1)
+    v = w1 * v2 + w2 * v1 + cross(v1, v2)
     # q and -q are one rotation: take the one that turns by less than half a circle.
-    sign = ops.where(w < 0.0, -1.0, 1.0)
-    return _rotation_vector(sign * w, sign * v)
+    return _rotation_vector(ops.where(w < 0.0, -w, w), ops.where(w < 0.0, -v, v))
 
 
 def _quaternion(vectors):

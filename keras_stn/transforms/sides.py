@@ -21,7 +21,14 @@ def check_extent(extent):
             "`extent` must hold 2 or 3 lengths, (height, width) or (depth, height, width), or be "
             f"None. Received: extent={extent!r}. Pass for example extent=(31, 63)."
         )
-    return sides
+    return tuple(_plain(side) for side in sides)
+
+
+def _plain(side):
+    """A side as a Python number, which can be saved, unless it is a tensor without a value."""
+    if isinstance(side, numbers.Real):
+        return int(side) if isinstance(side, numbers.Integral) else float(side)
+    return side
 
 
 def _is_length(side):

@@ -90,14 +90,15 @@ class ThinPlateSpline(Transform):
         # The spline of how far each control point moves: nothing moves at the identity, exactly.
         moves = theta - ops.cast(self.identity(), theta.dtype)
         moves = ops.reshape(moves, (-1, theta.shape[1] // 2, 2))
-        weights = ops.matmul(ops.cast(_solution(self._size), theta.dtype), moves)
+        # Not `ops.matmul`, which lowers float64 on some backends.
+        weights = ops.cast(_solution(self._size), theta.dtype) @ moves
         control = lattice(self._size)
         square = sum(
             ops.square(points[..., axis : axis + 1] - ops.cast(control[:, axis], theta.dtype))
             for axis in range(2)
         )
         features = ops.concatenate([_bend(square), ops.ones_like(points[..., :1]), points], axis=-1)
-        return points + ops.matmul(features, weights)
+        return points + features @ weights
 
     @property
     def _size(self):

@@ -211,13 +211,18 @@ def test_any_network_starts_at_exactly_the_identity(network, num_transforms):
         np.testing.assert_allclose(crops[:, k], images, atol=1e-6)
 
 
-def test_theta_comes_from_the_features():
+@pytest.mark.parametrize("normalize", [True, False])
+def test_theta_comes_from_the_features(normalize):
     images = random_images(2, 8, 9, 1)
-    stn = SpatialTransformer(functional_network(), data_format="channels_last")
+    stn = SpatialTransformer(
+        functional_network(), normalize_features=normalize, data_format="channels_last"
+    )
     stn.build(images.shape)
     kernel = np.random.default_rng(1).normal(size=(2, 6))
     stn.head.kernel.assign(kernel)
     features = np.concatenate([images.mean(axis=(1, 2)), images.max(axis=(1, 2))], axis=1)
+    if normalize:
+        features /= np.sqrt(np.sum(features**2, axis=1, keepdims=True) + 1e-3)
     wanted = features @ kernel + [1, 0, 0, 0, 1, 0]
     np.testing.assert_allclose(to_numpy(stn.localize(images)), wanted, atol=1e-5)
 
