@@ -171,7 +171,7 @@ def test_grid_dtype(symbolic):
 @pytest.mark.parametrize("shape", [(7, 2), (2, 7, 4), (2, 7, 1)])
 def test_points_of_affine(shape):
     message = three_parts(
-        "`points` must have shape (batch, N, 2) or (batch, N, 3)",
+        "`points` must have shape (batch, N, 2)",
         f"points.shape={shape}",
         "Put (x, y) in the last axis.",
     )
