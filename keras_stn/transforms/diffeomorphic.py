@@ -1,4 +1,4 @@
-"""Diffeomorphic transforms: flows that never fold."""
+"""Diffeomorphic transforms: flows that do not fold."""
 
 from __future__ import annotations
 
@@ -26,6 +26,10 @@ class Diffeomorphic(Transform):
     flow is integrated by scaling and squaring: a `2**-squarings`th part of the velocity is nearly
     the displacement in that part of the time, and composed with itself `squarings` times it is
     the whole.
+
+    Theory's flows never fold. These do not while the velocity is smooth on the lattice of
+    integration: with random velocities at six control points a side, up to a standard deviation of
+    0.4; at 0.7, four cells in a thousand fold.
 
     Convention:
         theta holds velocities, (x, y) or (x, y, z), normalized units in a unit of time, target to

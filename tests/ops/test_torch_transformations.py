@@ -62,11 +62,10 @@ def assert_close(actual, expected, **tolerance):
 # torch.compile takes half a minute for the portable sampler, and as long for backend="inductor".
 @native
 def test_compile(ndim, options, rng):
-    # With graph breaks: dynamo traces no `torch.autograd.Function` that has a `jvp`.
     torch.compiler.reset()
     args = arguments(rng, ndim)
     fn = energy({**options, "fill_value": 0.0})
-    compiled = torch.compile(fn, backend="aot_eager")
+    compiled = torch.compile(fn, backend="aot_eager", fullgraph=True)
     value = compiled(*args)
     assert_close(value, fn(*args))
     found = torch.autograd.grad(value, args)

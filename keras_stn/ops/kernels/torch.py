@@ -11,7 +11,7 @@ import functools
 import torch
 import torch.nn.functional as F
 
-from keras_stn.ops.coordinates import FAR_OUTSIDE
+from keras_stn.ops.coordinates import FAR_OUTSIDE, bounded
 from keras_stn.ops.kernels import portable
 
 _PADDING_MODES = {
@@ -43,7 +43,7 @@ def sample(images, grid, *, interpolation, fill_mode, fill_value, align_corners,
     # The kernel takes grids of the images' rank: other ranks become one long row of points.
     native_rank = grid.ndim == ndim + 2
     points = grid if native_rank else grid.reshape(grid.shape[0], -1, *[1] * (ndim - 1), ndim)
-    samples = _GridSample.apply(source.to(grid.dtype), points, *options.values())
+    samples = _read(source.to(grid.dtype), points, *options.values())
     if not native_rank:
         samples = samples.reshape(*source.shape[:2], *grid.shape[1:-1])
     if fill_mode == "constant" and fill_value != 0:
@@ -66,6 +66,20 @@ def _is_native(images, grid, *, interpolation, fill_mode, fill_value, align_corn
         and 0 not in images.shape
         and 0 not in grid.shape
         and images.is_floating_point()
+    )
+
+
+def _read(images, grid, interpolation, fill_mode, align_corners):
+    """The native kernel, differentiable as often as one likes."""
+    if not torch.compiler.is_compiling():
+        return _GridSample.apply(images, grid, interpolation, fill_mode, align_corners)
+    # The compiler takes no function with a forward mode, and differentiates once in any case.
+    return F.grid_sample(
+        images,
+        bounded(grid),
+        mode=interpolation,
+        padding_mode=_PADDING_MODES[fill_mode],
+        align_corners=align_corners,
     )
 
 
