@@ -71,10 +71,10 @@ def make_model(options):
     return keras.Model(images, layers.Dense(10)(x))
 
 
-def train(optimizer, rate, options, seed, data, steps):
-    """Test error in percent, spread of theta over images, share of samples outside."""
+def train_model(optimizer, rate, options, seed, data, steps):
+    """A model after its training."""
     keras.utils.set_random_seed(seed)
-    (images, labels), (test_images, test_labels) = data
+    images, labels = data[0]
     model = make_model(options)
     chosen = (
         keras.optimizers.Adam(rate)
@@ -87,6 +87,13 @@ def train(optimizer, rate, options, seed, data, steps):
     for epoch in range(max(1, steps // per_epoch)):
         order = np.random.default_rng((seed, epoch)).permutation(len(images))[: per_epoch * BATCH]
         model.fit(images[order], labels[order], batch_size=BATCH, shuffle=False, verbose=0)
+    return model
+
+
+def train(optimizer, rate, options, seed, data, steps):
+    """Test error in percent, spread of theta over images, share of samples outside."""
+    model = train_model(optimizer, rate, options, seed, data, steps)
+    test_images, test_labels = data[1]
     guesses = model.predict(test_images, batch_size=1000, verbose=0).argmax(-1)
     error = 100 * float(np.mean(guesses != test_labels))
     if options is None:

@@ -28,6 +28,7 @@ LEVELS = [
     "keras_stn.ops.antialiasing",
     "keras_stn.ops.sampling",
     "keras_stn.ops",
+    "keras_stn.transforms.nodes",
     "keras_stn.transforms.base",
     "keras_stn.transforms.bounds",
     "keras_stn.transforms.sides",

@@ -7,6 +7,7 @@ from keras import ops
 
 from keras_stn.ops.grids import coordinate_dtype
 from keras_stn.ops.points import bounding_boxes, box_corners, check_points
+from keras_stn.transforms.nodes import METHODS, as_node
 
 
 class Transform:
@@ -22,6 +23,12 @@ class Transform:
         theta maps **target to source** ("pull"), in normalized coordinates, x to the right, y
         down, z along the depth, all in [-1, 1].
     """
+
+    def __init_subclass__(cls, **kwargs):
+        super().__init_subclass__(**kwargs)
+        for name in METHODS:
+            if name in vars(cls):
+                setattr(cls, name, as_node(vars(cls)[name]))
 
     def num_params(self, ndim=2):
         """Parameters of one transform of `ndim` spatial axes, an int."""
