@@ -114,10 +114,12 @@ class Transform:
     # How many spatial axes the family can have.
     ndims = (2, 3)
 
-    def _checked_points(self, points, ndim):
+    def _checked_with_points(self, theta, points):
+        """Both checked, in the wider of their dtypes, and the number of spatial axes."""
+        theta, ndim = self._checked(theta)
         points = ops.convert_to_tensor(points)
         check_points(points.shape, ndim)
-        return ops.cast(points, coordinate_dtype(points.dtype))
+        return *widened(theta, points), ndim
 
     def __eq__(self, other):
         return type(self) is type(other) and self.get_config() == other.get_config()
@@ -129,6 +131,12 @@ class Transform:
     def __repr__(self):
         arguments = ", ".join(f"{name}={value!r}" for name, value in self.get_config().items())
         return f"{type(self).__name__}({arguments})"
+
+
+def widened(*tensors):
+    """`tensors` in float64 if one of them is, else in float32: TensorFlow mixes no dtypes."""
+    dtypes = [coordinate_dtype(tensor.dtype) for tensor in tensors]
+    return [ops.cast(tensor, min(dtypes, key="float64 float32".index)) for tensor in tensors]
 
 
 def serialize(transform):

@@ -9,7 +9,7 @@ import numpy as np
 from keras import ops
 
 from keras_stn.transforms.base import Transform
-from keras_stn.transforms.fields import as_field, read_field, targets
+from keras_stn.transforms.fields import as_field, read_field, targets, with_points
 from keras_stn.transforms.lattice import check_control_points, lattice_size
 
 # Points of the lattice of integration for each interval between control points.
@@ -92,7 +92,7 @@ class Diffeomorphic(Transform):
     def transform_points(self, theta, points):
         """Source points (batch, N, n) of target points (batch, N, n), both normalized."""
         flow, reach = self._integrate(theta)
-        points = self._checked_points(points, flow.shape[-1])
+        flow, points = with_points(flow, points)
         return points + read_field(flow, points / ops.cast(reach, points.dtype))
 
     def inverse(self, theta):

@@ -10,7 +10,7 @@ from keras import ops
 
 from keras_stn.ops.coordinates import check_output_size, extents
 from keras_stn.transforms.base import Transform
-from keras_stn.transforms.fields import as_field, read_field, targets
+from keras_stn.transforms.fields import as_field, read_field, targets, with_points
 from keras_stn.transforms.lattice import check_control_points, lattice_size
 from keras_stn.transforms.sides import check_extent, check_sides, length
 
@@ -92,8 +92,7 @@ class Displacement(Transform):
                 "A flow in pixels needs `extent`, the image's sides, to move points. Received: "
                 f"{self!r}. Pass for example Displacement(units='pixels', extent=(31, 63))."
             )
-        flow = self._flow(theta, self.extent)
-        points = self._checked_points(points, flow.shape[-1])
+        flow, points = with_points(self._flow(theta, self.extent), points)
         return points + read_field(flow, points)
 
     def _flow(self, theta, sides):

@@ -8,7 +8,9 @@ from keras import ops
 
 from keras_stn.ops.coordinates import check_output_size, identity_grid
 from keras_stn.ops.grids import coordinate_dtype
+from keras_stn.ops.points import check_points
 from keras_stn.ops.sampling import grid_sample
+from keras_stn.transforms.base import widened
 from keras_stn.transforms.lattice import lattice_size
 
 
@@ -47,6 +49,13 @@ def targets(output_size, field, *, align_corners):
     grid = ops.cast(identity_grid(sizes, align_corners=align_corners), field.dtype)
     batch = ops.shape(field)[0]
     return ops.broadcast_to(grid, (batch, *ops.shape(grid)))
+
+
+def with_points(field, points):
+    """A field and checked points (batch, N, n), in the wider of their dtypes."""
+    points = ops.convert_to_tensor(points)
+    check_points(points.shape, field.shape[-1])
+    return widened(field, points)
 
 
 def read_field(field, points):

@@ -35,8 +35,7 @@ class AffineMaps(Transform):
 
     def transform_points(self, theta, points):
         """Source points (batch, N, n) of target points (batch, N, n), both normalized."""
-        theta, ndim = self._checked(theta)
-        points = self._checked_points(points, ndim)
+        theta, points, ndim = self._checked_with_points(theta, points)
         linear, shift = self.parts(theta, ndim, self._sides(ndim))
         return apply(linear, points) + ops.expand_dims(shift, 1)
 

@@ -65,8 +65,7 @@ class Projective(Transform):
 
     def transform_points(self, theta, points):
         """Source points (batch, N, n) of target points (batch, N, n), both normalized."""
-        theta, ndim = self._checked(theta)
-        points = self._checked_points(points, ndim)
+        theta, points, ndim = self._checked_with_points(theta, points)
         matrix = ops.expand_dims(_matrix(theta, ndim), 1)
         linear, shift = matrix[..., :ndim], matrix[..., ndim]
         moved = ops.sum(linear * ops.expand_dims(points, 2), axis=-1) + shift

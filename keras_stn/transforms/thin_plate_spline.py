@@ -83,8 +83,8 @@ class ThinPlateSpline(Transform):
 
     def transform_points(self, theta, points):
         """Source points (batch, N, 2) of target points (batch, N, 2), both normalized."""
-        theta, ndim = self._checked(theta)
-        return self._move(theta, self._checked_points(points, ndim))
+        theta, points, _ = self._checked_with_points(theta, points)
+        return self._move(theta, points)
 
     def _move(self, theta, points):
         # The spline of how far each control point moves: nothing moves at the identity, exactly.

@@ -231,3 +231,12 @@ def test_an_unknown_class_in_a_file_is_named():
     config["class_name"] = config["registered_name"] = "tests>Gone"
     with pytest.raises(TypeError, match=r"Could not locate class 'tests>Gone'"):
         transforms.get(config)
+
+
+@pytest.mark.parametrize("name", ["affine", "projective", "thin_plate_spline", "diffeomorphic"])
+@pytest.mark.parametrize("dtypes", [("float32", "float64"), ("float64", "float32")])
+def test_theta_and_points_of_different_dtypes(name, dtypes):
+    family = transforms.get(name)
+    theta = family.identity()[None].astype(dtypes[0])
+    points = np.array([[[0.5, -0.25]]], dtypes[1])
+    np.testing.assert_allclose(to_numpy(family.transform_points(theta, points)), points, atol=1e-6)
