@@ -20,7 +20,7 @@ def pytest_configure(config):
     config.addinivalue_line("markers", "gradient: differentiates, which NumPy cannot")
 
 
-# Where JAX compiles every operation for every shape, a third of the parameters of each test is
+# Where JAX compiles every operation for every shape, a quarter of the parameters of each test is
 # enough there; `ALL_PARAMETERS=1 python -m tests` runs all of them.
 THINNED_ON_JAX = (
     "tests/transforms/",
@@ -42,12 +42,12 @@ def pytest_collection_modifyitems(config, items):
 
 
 def thin(config, items):
-    """Deselects two of three parameters of every test in `THINNED_ON_JAX`."""
+    """Deselects three of four parameters of every test in `THINNED_ON_JAX`."""
     kept, left, counts = [], [], collections.Counter()
     for item in items:
         costly = item.nodeid.startswith(THINNED_ON_JAX) and hasattr(item, "callspec")
         function = item.nodeid.partition("[")[0]
-        (left if costly and counts[function] % 3 else kept).append(item)
+        (left if costly and counts[function] % 4 else kept).append(item)
         counts[function] += 1
     items[:] = kept
     if left:
