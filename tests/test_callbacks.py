@@ -762,14 +762,14 @@ def test_a_training_that_stops_early_has_its_film(tmp_path):
 class Interrupt(keras.callbacks.Callback):
     def on_epoch_begin(self, epoch, logs=None):
         if epoch == 2:
-            raise KeyboardInterrupt
+            raise KeyboardInterrupt("in an epoch")
 
 
 @pytest.mark.gradient
 def test_ctrl_c_loses_nothing(tmp_path, monkeypatch):
     model = classifier(spatial_transformer())
     gallery = callbacks.TransformerGallery(IMAGES, tmp_path, max_images=1)
-    with pytest.raises(KeyboardInterrupt):
+    with pytest.raises(KeyboardInterrupt, match="in an epoch"):
         model.fit(IMAGES, TARGETS, epochs=5, verbose=0, callbacks=[Interrupt(), gallery])
     assert names(tmp_path) == pictures(0, 1, 2)
     path = gallery.write_animation()
@@ -779,13 +779,13 @@ def test_ctrl_c_loses_nothing(tmp_path, monkeypatch):
     # In the middle of a picture: the one before stays whole, and no half one is left.
     def broken(figure, path, **options):
         path.write_bytes(b"half")
-        raise KeyboardInterrupt
+        raise KeyboardInterrupt("while drawing")
 
     from matplotlib.figure import Figure
 
     before = (tmp_path / "epoch_0002.png").read_bytes()
     monkeypatch.setattr(Figure, "savefig", broken)
-    with pytest.raises(KeyboardInterrupt):
+    with pytest.raises(KeyboardInterrupt, match="while drawing"):
         gallery.on_epoch_end(1)
     assert (tmp_path / "epoch_0002.png").read_bytes() == before
     assert names(tmp_path) == [*pictures(0, 1, 2), "training.gif"]

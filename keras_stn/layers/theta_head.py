@@ -16,9 +16,8 @@ class ThetaHead(keras.layers.Dense):
     """A dense layer that starts at the identity: kernel zero, bias the identity's theta.
 
     It sees features of length one, unless told otherwise. How far theta moves at a step of the
-    optimizer then does not depend on how large the features have grown; and a localization
-    network gains nothing by shrinking all of its features at once, which is how one made of
-    rectifiers dies.
+    optimizer then does not depend on how large the features have grown; docs/stability.md has
+    what that does to trainings.
 
     Args:
         transform: The family.
