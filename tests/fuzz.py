@@ -3,7 +3,7 @@
 On the active backend; hypothesis prints the smallest example that fails. Values, gradients to the
 images and to the grid, over shapes, modes, layouts and coordinates that no one would choose, are
 compared with the float64 oracle of `tests.reference`. Twenty thousand examples, the default, take
-about ten minutes on torch, and an hour on TensorFlow, where every tenth is compiled.
+about ten minutes on torch, and half an hour on TensorFlow, where every tenth is compiled.
 """
 
 import functools

@@ -19,9 +19,9 @@ ROOT = pathlib.Path(__file__).parents[2]
 RATE, IMAGES = 1e-2, 6
 
 
-def trained(options, data):
+def trained(variant, data):
     """A spatial transformer after the training of examples/stability.py at this rate, seed 0."""
-    return stability.train_model("adam", RATE, options, 0, data, 625).get_layer("stn")
+    return stability.train_model("adam", RATE, variant, 0, data, 625).get_layer("stn")
 
 
 def draw(path, digits):
@@ -32,7 +32,7 @@ def draw(path, digits):
     figure = Figure(figsize=(1.6 * IMAGES, 7.2), layout="constrained")
     panels = figure.subplots(4, IMAGES)
     for row, name in enumerate(("plain head", "default")):
-        stn = trained(stability.VARIANTS[name], data)
+        stn = trained(name, data)
         warped, theta = stn(images, return_theta=True)
         grid = keras.ops.convert_to_numpy(stn.sampling_grid(theta, (28, 28), size))
         warped = keras.ops.convert_to_numpy(warped)

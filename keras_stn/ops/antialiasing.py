@@ -5,7 +5,7 @@ one target pixel. Where its sides are longer than a source pixel, the sample bec
 probes spread along them, read from a pyramid of smaller and smaller images (mip map; Williams,
 1983) at the level where the probes leave no gaps; between two levels it blends. Probes on either
 side of each axis, instead of one in the middle, follow the footprint's shape, and allow a finer
-level.
+level; where one side is longer than the others, all probes spread along it.
 """
 
 from __future__ import annotations
@@ -57,15 +57,15 @@ def antialiased_sample(images, grid, *, fill_mode, fill_value, align_corners, da
     pixels = _pixels(grid, sizes, align_corners)
     sides = _sides(pixels)
     lengths = [_length(side) for side in sides]
-    longest = functools.reduce(_larger, lengths)
+    leans = [_lean(axis, lengths) for axis in range(len(lengths))]
 
     levels, level_sizes = _pyramid(ops.cast(images, grid.dtype), sizes, fill_mode)
     atlas, starts = _atlas(levels, level_sizes)
-    coarse, blend = _levels(longest, len(levels))
+    coarse, blend = _levels(_gap(lengths, leans), len(levels))
     fine = ops.maximum(coarse - 1.0, 0.0)
     samples = 0.0
     for level, weight in ((coarse, blend), (fine, 1.0 - blend)):
-        probes = _probes(pixels, sides, lengths, level)
+        probes = _probes(pixels, sides, lengths, leans, level)
         axes = _axes_of_level(probes, level, sizes, level_sizes, fill_mode)
         # The mean of the probes, which lie along axis 1.
         read = ops.sum(_read(atlas, starts, axes, level), axis=1) / 2.0 ** len(sizes)
@@ -74,7 +74,7 @@ def antialiased_sample(images, grid, *, fill_mode, fill_value, align_corners, da
         present = ops.expand_dims(_present_share(pixels, sides, sizes), -1)
         samples = samples * present + fill_with(1.0 - present, fill_value)
     # Coordinates that rounding put a hair too far apart do not shrink anything.
-    shrinks = ops.expand_dims(longest > 1.0 + ROUNDING, -1)
+    shrinks = ops.expand_dims(functools.reduce(_larger, lengths) > 1.0 + ROUNDING, -1)
     samples = ops.where(shrinks, ops.cast(samples, plain.dtype), plain)
     return ops.moveaxis(samples, -1, 1) if data_format == "channels_first" else samples
 
@@ -144,11 +144,24 @@ def _present_share(pixels, sides, sizes):
     return present
 
 
-def _levels(longest, count):
-    """The coarser of the two levels to blend, and its share, by the longest side."""
-    level = ops.floor(ops.log2(ops.stop_gradient(longest) / FADE_IN))
-    level = ops.cast(ops.clip(level, 0.0, float(count - 1)), longest.dtype)
-    blend = (longest / _scale(level) - FADE_IN) / (FADED_IN - FADE_IN)
+def _lean(axis, lengths):
+    """How much longer a side is than all others: 0 for no longer, up to 1 for twice as long."""
+    others = functools.reduce(_larger, [x for i, x in enumerate(lengths) if i != axis])
+    return clamp(lengths[axis] / others - 1.0, 0.0, 1.0)
+
+
+def _gap(lengths, leans):
+    """Source pixels that a pair of probes has to bridge: the longest side, shared by its probes."""
+    return functools.reduce(
+        _larger, (length / (1.0 + lean) for length, lean in zip(lengths, leans, strict=True))
+    )
+
+
+def _levels(gap, count):
+    """The coarser of the two levels to blend, and its share."""
+    level = ops.floor(ops.log2(ops.stop_gradient(gap) / FADE_IN))
+    level = ops.cast(ops.clip(level, 0.0, float(count - 1)), gap.dtype)
+    blend = (gap / _scale(level) - FADE_IN) / (FADED_IN - FADE_IN)
     return level, ops.where(level > 0.0, clamp(blend, 0.0, 1.0), 1.0)
 
 
@@ -157,17 +170,26 @@ def _scale(level):
     return ops.round(2.0**level)
 
 
-def _probes(pixels, sides, lengths, level):
+def _probes(pixels, sides, lengths, leans, level):
     """Where to read for each sample: pixel coordinates (batch, probes, ...), one an axis."""
     scale = _scale(level)
     is_level = ops.cast(level > 0.0, level.dtype)
     blur = BLUR_OF_IMAGE + (BLUR_OF_LEVEL - BLUR_OF_IMAGE) * is_level
-    halves = []  # from the sample to either probe, along each side
-    for side, length in zip(sides, lengths, strict=True):
+    along, across = [], []  # from the sample to either probe of a pair
+    for side, length, lean in zip(sides, lengths, leans, strict=True):
         in_level = length / scale
         spread = in_level - blur / in_level
         distance = SPREAD * scale * ops.where(spread > 0.0, spread, 0.0)
-        halves.append([0.5 * distance / length * x for x in side])
+        half = [0.5 * distance / length * x for x in side]
+        # A long side parts the next side's pair too: at a lean of 1, the four probes lie on it at
+        # equal distances. Their mean square distance from the sample is always that of two.
+        root = ops.sqrt(1.0 + 0.25 * lean * lean)
+        along.append([x / root for x in half])
+        across.append([0.5 * lean / root * x for x in half])
+    across = [across[-1], *across[:-1]]
+    halves = [
+        [a + b for a, b in zip(*pair, strict=True)] for pair in zip(along, across, strict=True)
+    ]
     probes = []
     for signs in itertools.product((-1.0, 1.0), repeat=len(sides)):
         probe = pixels

@@ -25,8 +25,11 @@ FAR_OUTSIDE = 2.0**14
 def check_output_size(output_size):
     """Returns `output_size` as a tuple of 2 or 3 sizes, or raises `ValueError`.
 
-    A size is an integer, or a scalar integer tensor where the backend has dynamic shapes.
+    A size is an integer, or a scalar integer tensor where the backend has dynamic shapes; all of
+    them may come as one tensor, such as `tf.shape(images)[1:-1]`.
     """
+    if ops.is_tensor(output_size) and len(output_size.shape) == 1 and output_size.shape[0]:
+        output_size = ops.unstack(output_size)  # a graph's tensors cannot be iterated over
     try:
         sizes = tuple(output_size)
     except TypeError:

@@ -146,15 +146,16 @@ def test_batch_sizes(batch, symbolic):
 
 @pytest.mark.parametrize("symbolic", [False, True])
 @pytest.mark.parametrize("dtype", ["uint8", "int32", "bool"])
-def test_integer_images_do_not_blend(dtype, symbolic):
+@pytest.mark.parametrize("interpolation", ["bilinear", "bicubic"])
+def test_integer_images_do_not_blend(interpolation, dtype, symbolic):
     image = keras.KerasTensor(IMAGES.shape, dtype=dtype) if symbolic else IMAGES.astype(dtype)
     message = three_parts(
-        "`images` must be floating point for interpolation='bilinear'",
+        f"`images` must be floating point for interpolation='{interpolation}'",
         f"images.dtype={dtype}",
         "or use interpolation='nearest'.",
     )
     with pytest.raises(ValueError, match=message):
-        ops.grid_sample(image, GRID, data_format="channels_last")
+        ops.grid_sample(image, GRID, interpolation=interpolation, data_format="channels_last")
 
 
 @pytest.mark.parametrize("symbolic", [False, True])

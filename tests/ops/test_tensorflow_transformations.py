@@ -56,13 +56,14 @@ def test_data_pipeline_of_several_sizes(options, rng):
     assert_close(np.concatenate(batches), np.stack(expected), scale=3)
 
 
-def test_data_pipeline_of_batches(rng):
+@pytest.mark.parametrize("shape", [keras.ops.shape, tf.shape], ids=["keras", "tensorflow"])
+def test_data_pipeline_of_batches(shape, rng):
     given = images(rng, batch=5).astype("float32")
     theta = (np.eye(2, 3) + rng.uniform(-0.2, 0.2, (5, 2, 3))).astype("float32")
 
     def warp(image, theta):
         assert image.shape[0] is None
-        return sampler(MODES[0])(image, ops.affine_grid(theta, keras.ops.shape(image)[1:3]))
+        return sampler(MODES[0])(image, ops.affine_grid(theta, shape(image)[1:3]))
 
     dataset = tf.data.Dataset.from_tensor_slices((given, theta)).batch(2).map(warp)
     expected = reference.grid_sample(given, reference.affine_grid(theta, SIZES[2]), **MODES[0])
