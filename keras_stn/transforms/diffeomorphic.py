@@ -8,6 +8,7 @@ import keras
 import numpy as np
 from keras import ops
 
+from keras_stn.ops.kernels.barrier import compute_once
 from keras_stn.transforms.base import Transform
 from keras_stn.transforms.fields import as_field, read_field, targets, with_points
 from keras_stn.transforms.lattice import check_control_points, lattice_size
@@ -116,7 +117,9 @@ class Diffeomorphic(Transform):
         points = targets(ops.shape(velocity)[1:-1], velocity, align_corners=True)
         flow = velocity * 2.0**-self.squarings
         for _ in range(self.squarings):
-            flow = flow + read_field(flow, points + flow / reach)
+            # Once: else XLA computes the flow before again for every corner that it is read at,
+            # and the flows before that.
+            flow = compute_once(flow + read_field(flow, points + flow / reach))
         return flow, reach
 
     def get_config(self):

@@ -27,7 +27,7 @@ if keras.backend.backend() == "jax":
 
     @jax.custom_jvp
     def compute_once(x):
-        """`x`, (batch, points), materialized: no consumer recomputes it."""
+        """`x`, (batch, points, ...), materialized: no consumer recomputes it."""
         return jax.lax.platform_dependent(
             x, cpu=_through_a_loop, default=jax.lax.optimization_barrier
         )
@@ -60,7 +60,7 @@ elif keras.backend.backend() == "tensorflow":
         return once, lambda upstream: upstream
 
     def compute_once(x):
-        """`x`, (batch, points), materialized: no consumer recomputes it."""
+        """`x`, (batch, points, ...), materialized: no consumer recomputes it."""
         # Outside XLA TensorFlow never computes a tensor twice.
         return _materialized(x) if inside_xla() else x
 
