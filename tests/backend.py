@@ -99,3 +99,15 @@ def gradients(fn, *args, upstream=None, compile=False):
     derivative = differentiable(fn, upstream)
     derivative = compiled(derivative) if compile else derivative
     return [to_numpy(gradient) for gradient in derivative(*args)]
+
+
+def xla_program(fn, array):
+    """What XLA makes of `fn`, as text."""
+    if BACKEND == "jax":
+        import jax
+
+        return jax.jit(fn).lower(array).compile().as_text()
+    import tensorflow as tf
+
+    compile = tf.function(lambda x: fn(x), jit_compile=True).experimental_get_compiler_ir
+    return compile(tf.constant(array))(stage="optimized_hlo")

@@ -19,6 +19,7 @@ from keras import ops
 
 from keras_stn.ops import kernels
 from keras_stn.ops.coordinates import bounded, clamp, number, to_normalized, to_pixels
+from keras_stn.ops.kernels.barrier import compute_both_once
 from keras_stn.ops.kernels.portable import ROUNDING, fill_with
 from keras_stn.ops.kernels.taps import fold
 
@@ -55,7 +56,9 @@ def antialiased_sample(images, grid, *, fill_mode, fill_value, align_corners, da
         images, plain = ops.moveaxis(images, 1, -1), ops.moveaxis(plain, 1, -1)
     sizes = ops.shape(images)[1:-1]
     pixels = _pixels(grid, sizes, align_corners)
-    sides = _sides(pixels)
+    # Here and below: else XLA computes all that comes before again for every place and every pixel
+    # that it is used for.
+    sides = [[compute_both_once(x) for x in side] for side in _sides(pixels)]
     lengths = [_length(side) for side in sides]
     leans = [_lean(axis, lengths) for axis in range(len(lengths))]
 
@@ -67,9 +70,10 @@ def antialiased_sample(images, grid, *, fill_mode, fill_value, align_corners, da
     for level, weight in ((coarse, blend), (fine, 1.0 - blend)):
         probes = _probes(pixels, sides, lengths, leans, level)
         axes = _axes_of_level(probes, level, sizes, level_sizes, fill_mode)
+        read = _read(atlas, starts, [compute_both_once(x) for x in axes], level)
         # The mean of the probes, which lie along axis 1.
-        read = ops.sum(_read(atlas, starts, axes, level), axis=1) / 2.0 ** len(sizes)
-        samples = samples + ops.expand_dims(weight, -1) * read
+        mean = ops.sum(compute_both_once(read), axis=1) / 2.0 ** len(sizes)
+        samples = samples + ops.expand_dims(weight, -1) * mean
     if fill_mode == "constant":
         present = ops.expand_dims(_present_share(pixels, sides, sizes), -1)
         samples = samples * present + fill_with(1.0 - present, fill_value)

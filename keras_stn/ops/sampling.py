@@ -59,8 +59,8 @@ def grid_sample(
         antialias: bool. Whether a sample is the mean of what lies between it and its neighbours
             in the grid, where that is more than a pixel: a warp that shrinks the image then does
             not alias. Bilinear only; the grid is (batch, ..., h, w, 2), or (batch, ..., d, h, w,
-            3). Where the warp does not shrink, the result is the same. Costs about eight plain
-            samplings (sixteen for volumes).
+            3). Where the warp does not shrink, the result is the same. Takes five to twenty-five
+            times as long; see docs/antialiasing.md.
         data_format: "channels_last" or "channels_first"; None means
             `keras.config.image_data_format()`.
 

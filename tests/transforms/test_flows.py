@@ -12,7 +12,7 @@ from scipy.ndimage import map_coordinates
 
 from keras_stn.transforms import Diffeomorphic, Displacement, diffeomorphic
 from tests import reference
-from tests.backend import BACKEND, gradients
+from tests.backend import BACKEND, gradients, xla_program
 from tests.ops.test_gradients import differences, gradients64
 from tests.transforms.cases import points, run, thetas
 
@@ -309,25 +309,13 @@ def test_the_inverse_of_volumes():
     np.testing.assert_allclose(returned, target, atol=2e-3)
 
 
-def program(fn, array):
-    """What XLA makes of `fn`, as text."""
-    if BACKEND == "jax":
-        import jax
-
-        return jax.jit(fn).lower(array).compile().as_text()
-    import tensorflow as tf
-
-    compile = tf.function(lambda x: fn(x), jit_compile=True).experimental_get_compiler_ir
-    return compile(tf.constant(array))(stage="optimized_hlo")
-
-
 @pytest.mark.skipif(BACKEND not in ("jax", "tensorflow"), reason="where XLA compiles")
 def test_no_flow_is_computed_twice():
     # Each is kept behind a loop that never runs; else every read of a flow computes it again, and
     # the flows before it.
     for squarings in (2, 6):
         family = Diffeomorphic(3, squarings)
-        text = program(functools.partial(family.grid, output_size=(5, 6)), thetas(family))
+        text = xla_program(functools.partial(family.grid, output_size=(5, 6)), thetas(family))
         assert text.count(" while(") == squarings
 
 

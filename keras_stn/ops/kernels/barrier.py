@@ -8,6 +8,9 @@ gradient.
 
 An optimization barrier is the tool against it on accelerators. XLA's CPU backend removes barriers
 before it fuses, but it fuses nothing across a loop, and a loop that never runs costs nothing.
+
+Fusion also costs time where what is expensive is computed again for each of many uses: by every
+read of a flow that another flow is read from, by every pixel and probe of an antialiased sample.
 """
 
 from __future__ import annotations
@@ -35,6 +38,12 @@ if keras.backend.backend() == "jax":
     @compute_once.defjvp
     def _(primals, tangents):
         return compute_once(*primals), tangents[0]
+
+    def compute_both_once(x):
+        """`x`, (batch, points, ...), and the gradient to it: both materialized."""
+        # Nor does XLA fuse across a branch; and the transpose of a branch is a branch.
+        once = compute_once(x)
+        return jax.lax.cond(_never(jax.lax.stop_gradient(once)), lambda x: -x, lambda x: x, once)
 
 elif keras.backend.backend() == "tensorflow":
     import tensorflow as tf
@@ -64,8 +73,15 @@ elif keras.backend.backend() == "tensorflow":
         # Outside XLA TensorFlow never computes a tensor twice.
         return _materialized(x) if inside_xla() else x
 
+    @tf.custom_gradient
+    def compute_both_once(x):
+        """`x`, (batch, points, ...), and the gradient to it: both materialized."""
+        return compute_once(x), compute_both_once
+
 else:
 
     def compute_once(x):
         """`x`: this backend never computes a tensor twice."""
         return x
+
+    compute_both_once = compute_once
