@@ -24,7 +24,7 @@ def pytest_configure(config):
 # enough there; `ALL_PARAMETERS=1 python -m tests` runs all of them.
 THINNED_ON_JAX = (
     "tests/transforms/",
-    "tests/test_callbacks.py",
+    "tests/callbacks/",
     "tests/test_regularizers.py",
     "tests/layers/test_families.py",
 )

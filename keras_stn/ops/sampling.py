@@ -5,6 +5,7 @@ from __future__ import annotations
 import numbers
 
 import keras
+import numpy as np
 from keras import ops
 
 from keras_stn.ops import kernels
@@ -96,7 +97,7 @@ def grid_sample(
         return GridSample(**options).symbolic_call(images, grid)
     images, grid = ops.convert_to_tensor(images), ops.convert_to_tensor(grid)
     samples_shape(images.shape, grid.shape, antialias, data_format)
-    check_dtypes(images.dtype, grid.dtype, interpolation)
+    check_dtypes(images.dtype, grid.dtype, options)
     grid = ops.cast(grid, arithmetic_dtype(images.dtype, grid.dtype))
     if options.pop("antialias"):
         del options["interpolation"]
@@ -172,21 +173,34 @@ def check_images_shape(shape, data_format):
     return len(shape) - 2
 
 
-def check_dtypes(images_dtype, grid_dtype, interpolation):
+def check_dtypes(images_dtype, grid_dtype, options):
     """Raises `ValueError` for dtypes that cannot be sampled without losing what they hold."""
     images_dtype = keras.backend.standardize_dtype(images_dtype)
     grid_dtype = keras.backend.standardize_dtype(grid_dtype)
-    if interpolation != "nearest" and not keras.backend.is_float_dtype(images_dtype):
-        raise ValueError(
-            f"`images` must be floating point for interpolation={interpolation!r}: a blend of "
-            f"integers is no integer. Received: images.dtype={images_dtype}. Cast them, for "
-            "example with `keras.ops.cast(images, 'float32')`, or use interpolation='nearest'."
-        )
+    interpolation, fill_value = options["interpolation"], options["fill_value"]
+    if not keras.backend.is_float_dtype(images_dtype):
+        if interpolation != "nearest":
+            raise ValueError(
+                f"`images` must be floating point for interpolation={interpolation!r}: a blend of "
+                f"integers is no integer. Received: images.dtype={images_dtype}. Cast them, for "
+                "example with `keras.ops.cast(images, 'float32')`, or use interpolation='nearest'."
+            )
+        if options["fill_mode"] == "constant" and not _holds(images_dtype, fill_value):
+            raise ValueError(
+                f"`fill_value` must be a value that {images_dtype} images can hold. "
+                f"Received: fill_value={fill_value}. Pass for example fill_value=0."
+            )
     if not keras.backend.is_float_dtype(grid_dtype):
         raise ValueError(
             f"`grid` must be floating point. Received: grid.dtype={grid_dtype}. "
             "Pass normalized coordinates, in [-1, 1] over the image."
         )
+
+
+def _holds(dtype, number):
+    """Whether an integer dtype, or bool, has this number."""
+    low, high = (0, 1) if dtype == "bool" else (np.iinfo(dtype).min, np.iinfo(dtype).max)
+    return number == number // 1 and low <= number <= high
 
 
 def arithmetic_dtype(images_dtype, grid_dtype):
@@ -228,5 +242,5 @@ class GridSample(keras.Operation):
         shape = samples_shape(
             images.shape, grid.shape, options["antialias"], options["data_format"]
         )
-        check_dtypes(images.dtype, grid.dtype, self.options["interpolation"])
+        check_dtypes(images.dtype, grid.dtype, options)
         return keras.KerasTensor(shape, dtype=images.dtype)

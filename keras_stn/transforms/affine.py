@@ -7,7 +7,15 @@ import numpy as np
 from keras import ops
 
 from keras_stn.ops.grids import check_affine_theta, coordinate_dtype
-from keras_stn.transforms.matrices import AffineMaps, adjugate, apply, flat, join, product
+from keras_stn.transforms.matrices import (
+    AffineMaps,
+    adjugate,
+    apply,
+    flat,
+    join,
+    matrix_kinds,
+    product,
+)
 
 
 @keras.saving.register_keras_serializable(package="keras_stn")
@@ -44,10 +52,7 @@ class Affine(AffineMaps):
 
     def parameter_kinds(self, ndim=2):
         """The diagonal, shears beside it, the shift last in each row."""
-        kinds = [["shear"] * ndim + ["shift"] for _ in range(ndim)]
-        for i in range(ndim):
-            kinds[i][i] = "diagonal"
-        return tuple(kind for row in kinds for kind in row)
+        return matrix_kinds(ndim)
 
     def parts(self, theta, ndim, extent):
         """The linear part (batch, n, n) and the shift (batch, n) of thetas."""

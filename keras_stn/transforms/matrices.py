@@ -76,6 +76,15 @@ def flat(matrices):
     return ops.reshape(matrices, (-1, rows * columns))
 
 
+def matrix_kinds(ndim):
+    """What each entry of a matrix (n, n + 1) is, row by row: see `keras_stn.transforms.bounds`."""
+    return tuple(
+        "shift" if column == ndim else "diagonal" if column == row else "shear"
+        for row in range(ndim)
+        for column in range(ndim + 1)
+    )
+
+
 def adjugate(linear):
     """The adjugates of matrices (batch, n, n), n 2 or 3, and their determinants (batch, 1, 1)."""
     rows = ops.unstack(linear, axis=1)

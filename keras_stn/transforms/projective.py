@@ -9,7 +9,7 @@ from keras import ops
 from keras_stn.ops.coordinates import check_output_size
 from keras_stn.ops.grids import linear_forms
 from keras_stn.transforms.base import Transform
-from keras_stn.transforms.matrices import adjugate, apply, flat, join, product
+from keras_stn.transforms.matrices import adjugate, apply, flat, join, matrix_kinds, product
 
 # A denominator nearer to zero is read as this: the point is far outside any image, but finite.
 HORIZON = 1e-6
@@ -51,10 +51,7 @@ class Projective(Transform):
 
     def parameter_kinds(self, ndim=2):
         """As in `Affine`; the last row is the perspective."""
-        kinds = [["shear"] * ndim + ["shift"] for _ in range(ndim)]
-        for i in range(ndim):
-            kinds[i][i] = "diagonal"
-        return (*(kind for row in kinds for kind in row), *["perspective"] * ndim)
+        return (*matrix_kinds(ndim), *["perspective"] * ndim)
 
     def grid(self, theta, output_size, *, align_corners=True):
         """Sampling grid (batch, *output_size, n)."""

@@ -159,6 +159,33 @@ def test_integer_images_do_not_blend(interpolation, dtype, symbolic):
 
 
 @pytest.mark.parametrize("symbolic", [False, True])
+@pytest.mark.parametrize(
+    ("dtype", "fill_value"),
+    [
+        ("uint8", 256),
+        ("uint8", -1),
+        ("uint8", 0.5),
+        ("uint8", float("nan")),
+        ("int32", float("inf")),
+        ("bool", 2),
+    ],
+)
+def test_fill_values_that_integers_do_not_have(dtype, fill_value, symbolic):
+    image = keras.KerasTensor(IMAGES.shape, dtype=dtype) if symbolic else IMAGES.astype(dtype)
+    options = {"interpolation": "nearest", "data_format": "channels_last"}
+    message = three_parts(
+        f"`fill_value` must be a value that {dtype} images can hold",
+        f"fill_value={float(fill_value)}",
+        "fill_value=0.",
+    )
+    with pytest.raises(ValueError, match=message):
+        ops.grid_sample(image, GRID, fill_value=fill_value, **options)
+    # Where nothing is filled, it does not matter.
+    ops.grid_sample(image, GRID, fill_value=fill_value, fill_mode="nearest", **options)
+    ops.grid_sample(image, GRID, fill_value=1, **options)
+
+
+@pytest.mark.parametrize("symbolic", [False, True])
 def test_grid_dtype(symbolic):
     shape, dtype = GRID.shape, "int32"
     grid = keras.KerasTensor(shape, dtype=dtype) if symbolic else GRID.astype(dtype)
