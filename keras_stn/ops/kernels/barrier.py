@@ -39,11 +39,15 @@ if keras.backend.backend() == "jax":
     def _(primals, tangents):
         return compute_once(*primals), tangents[0]
 
+    def _through_a_branch(x):
+        # XLA fuses nothing across one either; and the transpose of a branch is a branch.
+        return jax.lax.cond(_never(jax.lax.stop_gradient(x)), lambda x: -x, lambda x: x, x)
+
     def compute_both_once(x):
         """`x`, (batch, points, ...), and the gradient to it: both materialized."""
-        # Nor does XLA fuse across a branch; and the transpose of a branch is a branch.
-        once = compute_once(x)
-        return jax.lax.cond(_never(jax.lax.stop_gradient(once)), lambda x: -x, lambda x: x, once)
+        return jax.lax.platform_dependent(
+            compute_once(x), cpu=_through_a_branch, default=jax.lax.optimization_barrier
+        )
 
 elif keras.backend.backend() == "tensorflow":
     import tensorflow as tf
