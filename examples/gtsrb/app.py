@@ -11,17 +11,22 @@ from pathlib import Path
 
 import keras
 
-from gtsrb import dataset, models, predict, report, training
+from gtsrb import dataset, distribution, models, predict, report, training
+from gtsrb.archives import NUM_CLASSES
+from gtsrb.augmentation import AUGMENTATIONS
+from gtsrb.configurations import CONFIGURATIONS
 from gtsrb.download import download
 from gtsrb.errors import DataError, RunError
+from gtsrb.files import save_model
 
 RUNS = Path("runs")
 MODEL = "model.keras"
 SETTINGS = "settings.json"
+PRETRAINED = Path(__file__).with_name("pretrained.keras")
 
-# Epochs and batch size: the article's for the whole benchmark; smaller batches for the sample,
-# which holds only five of the article's batches.
-DEFAULTS = {"sample": (12, 32), "full": (10, 256)}
+# The sample holds only a few of a recipe's batches: smaller ones, and some more epochs.
+SAMPLE_EPOCHS, SAMPLE_BATCH_SIZE = 12, 32
+PRECISIONS = ("float32", "bfloat16", "float16")
 
 
 def main(arguments=None):
@@ -29,8 +34,12 @@ def main(arguments=None):
     options = parse(arguments)
     try:
         if options.predict:
-            return predict.main(options.predict, finished_run(options.output) / MODEL)
-        return run(options)
+            return predict.main(options.predict, *trained_model(options.output))
+        devices = distribution.all_devices() if options.distribute else distribution.ONE_DEVICE
+        try:
+            return run(options, devices)
+        finally:
+            devices.close()
     except (DataError, RunError) as error:
         print(f"gtsrb.py: {error}", file=sys.stderr)
         return 2
@@ -42,7 +51,7 @@ def main(arguments=None):
 def parse(arguments):
     """The parsed command line."""
     parser = argparse.ArgumentParser(
-        description="Trains the article's spatial transformer on German traffic signs (GTSRB).",
+        description="Trains spatial transformers on German traffic signs (GTSRB).",
         epilog="The backend is chosen by the environment variable KERAS_BACKEND: "
         "tensorflow, jax or torch.",
     )
@@ -54,15 +63,39 @@ def parse(arguments):
     )
     parser.add_argument(
         "--model",
-        choices=models.KINDS,
-        help="the live spatial transformer (stn, default), the classifier alone (idsia), or one "
-        "learned theta for all images (constant)",
+        choices=CONFIGURATIONS,
+        help="; ".join(f"{name}: {c.summary}" for name, c in CONFIGURATIONS.items())
+        + " (default: stn)",
     )
-    parser.add_argument("--epochs", type=positive, help="default: 10; 12 for the bundled sample")
     parser.add_argument(
-        "--batch-size", type=positive, help="default: 256; 32 for the bundled sample"
+        "--augment",
+        nargs="?",
+        choices=AUGMENTATIONS,
+        const="brightness",
+        help="how training images are changed; alone: brightness; default: the model's own choice",
     )
+    parser.add_argument("--epochs", type=positive, help="default: the model's own; sample: 12")
+    parser.add_argument("--batch-size", type=positive, help="default: the model's own; sample: 32")
     parser.add_argument("--seed", type=int, help="default: 0")
+    parser.add_argument(
+        "--mixed-precision",
+        nargs="?",
+        dest="precision",
+        choices=PRECISIONS[1:],
+        const=PRECISIONS[1],
+        help="compute in bfloat16 (default) or float16, keep the weights in float32",
+    )
+    parser.add_argument(
+        "--distribute",
+        action="store_true",
+        help="train on all devices; on PyTorch started by torchrun",
+    )
+    parser.add_argument(
+        "--final",
+        action="store_true",
+        default=None,
+        help="train on the validation images too: only the official test set then measures it",
+    )
     parser.add_argument(
         "--output", type=Path, metavar="DIR", help=f"default: a new folder in {RUNS}"
     )
@@ -76,7 +109,8 @@ def parse(arguments):
         nargs="+",
         type=Path,
         metavar="FILE",
-        help="classify images with the trained model in --output (default: the latest one)",
+        help="classify images with the trained model in --output (default: the latest one, or "
+        "the one bundled with this example)",
     )
     return parser.parse_args(arguments)
 
@@ -89,58 +123,85 @@ def positive(text):
     return value
 
 
-def run(options):
+def run(options, devices):
     """Trains, evaluates and reports; returns the exit status."""
     folder, settings = resumed_run(options) if options.resume else new_run(options)
+    distribution.check_batch_size(settings["batch_size"], devices)
     keras.utils.set_random_seed(settings["seed"])
-    data = load_data(settings["data"])
+    precision = settings["precision"]
+    keras.config.set_dtype_policy(precision if precision == "float32" else f"mixed_{precision}")
+    configuration = CONFIGURATIONS[settings["model"]]
+    data = load_data(settings["data"], configuration.preprocessing)
+    if settings["final"]:
+        data = data.with_validation_in_training()
+    checkpoint = folder / training.CHECKPOINT
+    with devices.scope:
+        if checkpoint.exists():
+            model = predict.load_model(checkpoint)
+        else:
+            model = models.build_model(settings["model"], settings["augment"])
+        if devices.is_main:
+            describe(model, data, settings, devices)
+            folder.mkdir(parents=True, exist_ok=True)
+            (folder / SETTINGS).write_text(json.dumps(settings, indent=2) + "\n")
+            print(f"Output: {folder}", flush=True)
+        try:
+            training.train(
+                model,
+                data,
+                folder,
+                configuration.recipe,
+                epochs=settings["epochs"],
+                batch_size=settings["batch_size"],
+                seed=settings["seed"],
+                devices=devices,
+            )
+            if devices.is_main:
+                print(report.write(model, data, folder, settings))
+                save_model(model, folder / MODEL)
+                checkpoint.unlink()
+        except KeyboardInterrupt:
+            print(f"\nStopped. `--resume --output {folder}` goes on after the last whole epoch.")
+            return 130
+    return 0
+
+
+def describe(model, data, settings, devices):
+    """Prints what is trained, on what, and where."""
     print(
         f"Data: {data.description}: {len(data.train):,} training and {len(data.validation):,} "
-        f"validation images of {models.NUM_CLASSES} classes, no track in both."
+        f"validation images of {NUM_CLASSES} classes, "
+        + ("all of the latter among the former." if settings["final"] else "no track in both.")
         + ("" if settings["data"] != "sample" else " (--data full for all 39,209)")
     )
-    print(f"Backend: {keras.backend.backend()}, on {device()}")
-    checkpoint = folder / training.CHECKPOINT
-    if checkpoint.exists():
-        model = predict.load_model(checkpoint)
-    else:
-        model = models.build_model(settings["model"])
-    print(f"Model: {settings['model']}, {model.count_params():,} parameters", flush=True)
-    folder.mkdir(parents=True, exist_ok=True)
-    (folder / SETTINGS).write_text(json.dumps(settings, indent=2) + "\n")
-    print(f"Output: {folder}", flush=True)
-    try:
-        training.train(
-            model,
-            data,
-            folder,
-            epochs=settings["epochs"],
-            batch_size=settings["batch_size"],
-            seed=settings["seed"],
-        )
-        summary = report.write(model, data, folder, settings)
-    except KeyboardInterrupt:
-        print(f"\nStopped. `--resume --output {folder}` goes on after the last whole epoch.")
-        return 130
-    training.save_model(model, folder / MODEL)
-    checkpoint.unlink()
-    print(summary)
-    return 0
+    several = f", {devices.count} devices" if devices.count > 1 else ""
+    print(f"Backend: {keras.backend.backend()}, on {device()}{several}, {settings['precision']}")
+    print(
+        f"Model: {settings['model']}, {model.count_params():,} parameters, augmentation: "
+        f"{settings['augment']}",
+        flush=True,
+    )
 
 
 def new_run(options):
     """The folder and the settings of a run that starts now."""
     data = options.data or "sample"
-    epochs, batch_size = DEFAULTS.get(data, DEFAULTS["full"])
+    name = options.model or "stn"
+    configuration = CONFIGURATIONS[name]
+    recipe = configuration.recipe
+    sample = data == "sample"
     settings = {
-        "data": data if data in DEFAULTS else str(Path(data).resolve()),
-        "model": options.model or models.KINDS[0],
-        "epochs": options.epochs or epochs,
-        "batch_size": options.batch_size or batch_size,
+        "data": data if data in ("sample", "full") else str(Path(data).resolve()),
+        "model": name,
+        "augment": options.augment or configuration.augmentation,
+        "epochs": options.epochs or (SAMPLE_EPOCHS if sample else recipe.epochs),
+        "batch_size": options.batch_size or (SAMPLE_BATCH_SIZE if sample else recipe.batch_size),
+        "precision": options.precision or PRECISIONS[0],
+        "final": bool(options.final),
         "seed": options.seed or 0,
     }
     now = datetime.datetime.now().strftime("%Y%m%d-%H%M%S")
-    folder = options.output or RUNS / f"{now}-{settings['model']}-{keras.backend.backend()}"
+    folder = options.output or RUNS / f"{now}-{name}-{keras.backend.backend()}"
     if (folder / SETTINGS).exists():
         raise RunError(
             f"{folder} already holds a run. Pass `--resume` to go on with it, or another --output."
@@ -158,7 +219,7 @@ def resumed_run(options):
     settings = json.loads((folder / SETTINGS).read_text())
     for name, value in settings.items():
         given = getattr(options, name)
-        if name == "data" and given is not None and given not in DEFAULTS:
+        if name == "data" and given is not None and given not in ("sample", "full"):
             given = str(Path(given).resolve())
         if given is not None and given != value:
             raise RunError(
@@ -168,12 +229,17 @@ def resumed_run(options):
     return folder, settings
 
 
-def finished_run(output):
-    """The folder of a finished run."""
-    folder = output or latest(lambda run: (run / MODEL).exists(), "finished")
-    if not (folder / MODEL).exists():
-        raise RunError(f"{folder} holds no {MODEL}. Train first: `python examples/gtsrb.py`.")
-    return folder
+def trained_model(output):
+    """The path of a trained model, and the folder for what it is asked."""
+    if output is None:
+        try:
+            output = latest(lambda run: (run / MODEL).exists(), "finished")
+        except RunError:
+            print(f"The model bundled with this example (no finished run in {RUNS}):")
+            return PRETRAINED, RUNS
+    if not (output / MODEL).exists():
+        raise RunError(f"{output} holds no {MODEL}. Train first: `python examples/gtsrb.py`.")
+    return output / MODEL, output
 
 
 def latest(wanted, what):
@@ -184,12 +250,13 @@ def latest(wanted, what):
     return max(runs, key=lambda run: (run / SETTINGS).stat().st_mtime)
 
 
-def load_data(data):
+def load_data(data, preprocessing):
     """The `Dataset` that `--data` names."""
     if data == "sample":
-        return dataset.load_sample()
+        return dataset.load_sample(preprocessing)
     cache = Path(os.environ.get("KERAS_HOME", "~/.keras")).expanduser() / "gtsrb"
-    return dataset.load_path(download(cache) if data == "full" else data, cache / "decoded")
+    path = download(cache) if data == "full" else data
+    return dataset.load_path(path, preprocessing, cache / "decoded")
 
 
 def device():

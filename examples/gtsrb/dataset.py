@@ -4,16 +4,17 @@ from __future__ import annotations
 
 import hashlib
 import zipfile
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
 from tqdm import tqdm
 
-from gtsrb import archives, preprocessing, splits
+from gtsrb import archives, splits
 from gtsrb.archives import ImageFiles
 from gtsrb.errors import DataError
 from gtsrb.files import whole_or_absent
+from gtsrb.preprocessing import VERSION, decode
 
 SAMPLE = Path(__file__).with_name("sample.zip")
 TRAIN_IMAGES = 39_209
@@ -22,7 +23,7 @@ TEST_IMAGES = 12_630
 
 @dataclass(frozen=True)
 class ImageSet:
-    """Images of one set: uint8 (n, 32, 32), labels (n,), and the track of each (n,)."""
+    """Images of one set: uint8 (n, size, size, channels), labels and tracks of each, (n,)."""
 
     images: np.ndarray
     labels: np.ndarray
@@ -34,6 +35,10 @@ class ImageSet:
     def where(self, mask):
         """The part of the set for which `mask` is true."""
         return ImageSet(self.images[mask], self.labels[mask], self.tracks[mask])
+
+    def with_images(self, images):
+        """The same set with other images."""
+        return replace(self, images=images)
 
     @property
     def num_tracks(self):
@@ -50,25 +55,35 @@ class Dataset:
     validation: ImageSet
     test: ImageSet | None = None
 
+    def with_validation_in_training(self):
+        """The same with all images to train on, for a final model."""
+        parts = (self.train, self.validation)
+        arrays = (
+            np.concatenate([getattr(part, name) for part in parts])
+            for name in ("images", "labels", "tracks")
+        )
+        return replace(self, train=ImageSet(*arrays))
 
-def load_sample():
-    """The real images bundled with the repository."""
-    images = _read_training_set(SAMPLE, cache=None)
+
+def load_sample(preprocessing):
+    """The real images bundled with the repository, preprocessed."""
+    images = _read_training_set(SAMPLE, preprocessing, cache=None)
     count = round(splits.SAMPLE_VALIDATION_SHARE * images.num_tracks)
     return _split("the bundled sample of real GTSRB images", images, count)
 
 
-def load_path(path, cache):
+def load_path(path, preprocessing, cache):
     """The official archives, or folders extracted from them, at `path`.
 
     Args:
         path: A folder with the official archives, the extracted folder `GTSRB`, a folder that
             holds it, or the training archive itself.
+        preprocessing: What is done to every image, a `Preprocessing`.
         cache: Folder for decoded images, made if missing.
     """
     path = Path(path)
     train, test = find_training_set(path), find_test_set(path)
-    images = _read_training_set(train, cache)
+    images = _read_training_set(train, preprocessing, cache)
     if len(images) != TRAIN_IMAGES:
         raise DataError(
             f"{train} holds {len(images):,} training images; the official archive "
@@ -78,9 +93,7 @@ def load_path(path, cache):
     dataset = _split(f"all of GTSRB, from {path}", images, splits.FULL_VALIDATION_TRACKS)
     if test is None:
         return dataset
-    return Dataset(
-        dataset.description, dataset.train, dataset.validation, _read_test_set(*test, cache)
-    )
+    return replace(dataset, test=_read_test_set(*test, preprocessing, cache))
 
 
 def find_training_set(path):
@@ -128,14 +141,15 @@ def _split(description, images, count):
     return Dataset(description, images.where(~in_validation), images.where(in_validation))
 
 
-def _read_training_set(path, cache):
+def _read_training_set(path, preprocessing, cache):
     files = ImageFiles(path)
-    return _decode(files, archives.training_entries(files), cache, "training")
+    return _decode(files, archives.training_entries(files), preprocessing, cache, "training")
 
 
-def _read_test_set(path, labels_path, cache):
+def _read_test_set(path, labels_path, preprocessing, cache):
     files, label_files = ImageFiles(path), ImageFiles(labels_path)
-    images = _decode(files, archives.test_entries(files, label_files), cache, "test")
+    entries = archives.test_entries(files, label_files)
+    images = _decode(files, entries, preprocessing, cache, "test")
     if len(images) != TEST_IMAGES:
         raise DataError(
             f"{path} and {labels_path} give {len(images):,} test images, not {TEST_IMAGES:,}. "
@@ -144,17 +158,18 @@ def _read_test_set(path, labels_path, cache):
     return images
 
 
-def _decode(files, entries, cache, what):
-    """Decodes and equalises all entries, or takes them from the cache."""
-    cached = None if cache is None else Path(cache) / f"{what}-{_fingerprint(files, entries)}.npz"
+def _decode(files, entries, preprocessing, cache, what):
+    """Decodes and preprocesses all entries, or takes them from the cache."""
+    cached = None
+    if cache is not None:
+        cached = Path(cache) / f"{what}-{_fingerprint(files, entries, preprocessing)}.npz"
     if cached is not None and cached.exists():
         images = _load_cached(cached)
         if images is not None and len(images) == len(entries):
             return images
-    images = np.empty((len(entries), *[preprocessing.IMAGE_SIZE] * 2), "uint8")
+    images = np.empty((len(entries), *preprocessing.shape), "uint8")
     for i, entry in enumerate(tqdm(entries, f"Reading {what} images", unit="image", disable=None)):
-        image = preprocessing.decode(files.read(entry.path), f"{entry.path} in {files.path}")
-        images[i] = preprocessing.preprocess(image)
+        images[i] = preprocessing(decode(files.read(entry.path), f"{entry.path} in {files.path}"))
     labels = np.array([entry.label for entry in entries], "int32")
     result = ImageSet(images, labels, np.array([entry.track for entry in entries]))
     if cached is not None:
@@ -162,10 +177,10 @@ def _decode(files, entries, cache, what):
     return result
 
 
-def _fingerprint(files, entries):
+def _fingerprint(files, entries, preprocessing):
     """Changes when the source, its content or the preprocessing does."""
     stat = files.path.stat()
-    parts = (str(files.path.resolve()), stat.st_size, stat.st_mtime_ns, preprocessing.VERSION)
+    parts = (str(files.path.resolve()), stat.st_size, stat.st_mtime_ns, VERSION, preprocessing)
     listing = "\n".join(f"{entry.path} {entry.label}" for entry in entries)
     return hashlib.sha256(f"{parts}\n{listing}".encode()).hexdigest()[:16]
 

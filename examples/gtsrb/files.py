@@ -21,3 +21,9 @@ def whole_or_absent(path):
         temporary.replace(path)
     finally:
         temporary.unlink(missing_ok=True)
+
+
+def save_model(model, path):
+    """Saves a Keras model, never half."""
+    with whole_or_absent(path) as temporary:
+        model.save(temporary)

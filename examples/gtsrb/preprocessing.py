@@ -1,13 +1,14 @@
-"""From an image file to the network's input: grey, 32x32, contrast equalised.
+"""From an image file to the pixels that a network takes: square, uint8, grey or in colour.
 
-Pillow reads PPM (and what users' photos come in); scikit-image equalises the contrast, adaptively
-and with a clip limit (CLAHE). Both run on the CPU whatever the backend, and the same function
-serves training and prediction.
+Pillow reads PPM (and what users' photos come in) and resizes; scikit-image equalises the contrast,
+adaptively and with a clip limit (CLAHE). Both run on the CPU whatever the backend, and the same
+function serves training and prediction.
 """
 
 from __future__ import annotations
 
 import io
+from dataclasses import dataclass
 
 import numpy as np
 from PIL import Image, UnidentifiedImageError
@@ -15,9 +16,8 @@ from skimage import exposure
 
 from gtsrb.errors import DataError
 
-IMAGE_SIZE = 32
-# Part of every cache's key: raise it when the result of `preprocess` changes.
-VERSION = 1
+# Part of every cache's key: raise it when the result of a `Preprocessing` changes.
+VERSION = 2
 
 
 def decode(data, name):
@@ -32,13 +32,31 @@ def decode(data, name):
     return image
 
 
-def preprocess(image):
-    """A Pillow image of any size and mode as a uint8 array (32, 32)."""
-    small = image.convert("L").resize((IMAGE_SIZE, IMAGE_SIZE), Image.Resampling.BILINEAR)
-    equalised = exposure.equalize_adapthist(np.asarray(small), kernel_size=IMAGE_SIZE // 4)
-    return np.round(255 * equalised).astype("uint8")
+@dataclass(frozen=True)
+class Preprocessing:
+    """What is done to every image before a network sees it.
 
+    Attributes:
+        size: int, height and width of the result in pixels.
+        color: bool. True keeps the colours; False makes the image grey and equalises its contrast,
+            as the article does.
+    """
 
-def to_input(images):
-    """uint8 images (batch, 32, 32) as the network's input: float32 (batch, 32, 32, 1) in [0, 1]."""
-    return images[..., None].astype("float32") / 255
+    size: int
+    color: bool
+
+    @property
+    def shape(self):
+        """Shape of one image, (size, size, channels)."""
+        return (self.size, self.size, 3 if self.color else 1)
+
+    def __call__(self, image):
+        """A Pillow image of any size and mode as a uint8 array of `shape`."""
+        if self.color:
+            # Bicubic: far from all signs are as large as the result. Pillow averages when it
+            # shrinks, whatever the filter.
+            small = image.convert("RGB").resize((self.size,) * 2, Image.Resampling.BICUBIC)
+            return np.asarray(small)
+        small = image.convert("L").resize((self.size,) * 2, Image.Resampling.BILINEAR)
+        equalised = exposure.equalize_adapthist(np.asarray(small), kernel_size=self.size // 4)
+        return np.round(255 * equalised).astype("uint8")[..., None]

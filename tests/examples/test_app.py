@@ -1,6 +1,7 @@
 """The command line, on a small model and few images: runs, interruptions, predictions."""
 
 import csv
+import dataclasses
 import json
 import re
 from pathlib import Path
@@ -8,11 +9,11 @@ from pathlib import Path
 import keras
 import numpy as np
 import pytest
-from gtsrb import app, dataset, models, report, training
+from gtsrb import app, callbacks, configurations, dataset, figures, report
+from gtsrb.configurations import GREY_32
+from gtsrb.networks import transformed
 from keras import layers
 from PIL import Image
-
-from keras_stn import SpatialTransformer
 
 PICTURE = Path(__file__).parents[2] / "docs" / "images" / "gallery.png"
 
@@ -22,30 +23,36 @@ pytestmark = pytest.mark.gradient
 @pytest.fixture(autouse=True)
 def small_and_few(monkeypatch, tmp_path):
     """Few images, a small model, runs in `tmp_path`."""
-    whole = dataset.load_sample()
+    whole = dataset.load_sample(GREY_32)
     few = dataset.Dataset(
         whole.description,
         whole.train.where(np.arange(len(whole.train)) % 16 == 0),
         whole.validation.where(np.arange(len(whole.validation)) % 5 == 0),
     )
 
-    def small(kind):
-        images = keras.Input((32, 32, 1))
-        x = images
-        if kind != "idsia":
-            network = keras.Sequential(
-                [layers.AveragePooling2D(4), layers.Flatten(), layers.Dense(8, "relu")]
-            )
-            x = SpatialTransformer(network, output_size=(16, 16), name="spatial_transformer")(x)
+    def classifier(x):
         x = layers.Flatten()(layers.AveragePooling2D(2)(x))
         x = layers.Dropout(0.2, seed=0)(layers.Dense(16, "tanh")(x))
-        return keras.Model(images, layers.Dense(43)(x))
+        return layers.Dense(43)(x)
 
-    monkeypatch.setattr(dataset, "load_sample", lambda: few)
-    monkeypatch.setattr(models, "build_model", small)
+    def transformer(x):
+        network = keras.Sequential(
+            [layers.AveragePooling2D(4), layers.Flatten(), layers.Dense(8, "relu")]
+        )
+        return classifier(transformed(x, network, output_size=(16, 16)))
+
+    small = {"stn": transformer, "constant": transformer, "idsia": classifier}
+    for name, network in small.items():
+        configuration = configurations.CONFIGURATIONS[name]
+        monkeypatch.setitem(
+            configurations.CONFIGURATIONS,
+            name,
+            dataclasses.replace(configuration, network=network),
+        )
+    monkeypatch.setattr(dataset, "load_sample", lambda preprocessing: few)
     # Adam turns the rounding errors of a zero gradient into whole steps: runs would not compare.
     monkeypatch.setattr(keras.optimizers, "Adam", keras.optimizers.SGD)
-    monkeypatch.setattr(report, "GALLERY_IMAGES", 3)
+    monkeypatch.setattr(figures, "GALLERY_IMAGES", 3)
     monkeypatch.setattr(app, "RUNS", tmp_path / "runs")
     return few
 
@@ -65,15 +72,16 @@ def test_run_leaves_what_it_promises(tmp_path, capsys):
     assert lines[1].startswith(f"Backend: {keras.backend.backend()}, on ")
     assert lines[2].startswith("Model: stn, ")
     names = {path.name for path in (tmp_path / "a").iterdir()}
-    pictures = {"curves.png", "gallery.png", "theta.png", "per_class.png"}
+    pictures = {"curves.png", "gallery.png", "theta.png", "per_class.png", "confusion.png"}
     assert names == pictures | {
-        "model.keras", "history.csv", "per_class.csv", "settings.json", "summary.txt", "theta.npy"
+        "model.keras", "history.csv", "per_class.csv", "perturbed.csv", "predictions.csv",
+        "settings.json", "summary.txt", "theta.npy",
     }  # fmt: skip
     for picture in pictures:
         pixels = np.asarray(Image.open(tmp_path / "a" / picture).convert("L"))
         assert min(pixels.shape) > 200
         assert pixels.std() > 5
-    history = training.read_history(tmp_path / "a" / "history.csv")
+    history = callbacks.read_history(tmp_path / "a" / "history.csv")
     assert [row["epoch"] for row in history] == [1, 2, 3]
     thetas = np.load(tmp_path / "a" / "theta.npy")
     assert thetas.shape[0] == 4
@@ -103,7 +111,7 @@ def test_resumed_run_equals_an_uninterrupted_one(tmp_path, monkeypatch, capsys):
             if epoch == 2:
                 raise KeyboardInterrupt
 
-        patch.setattr(training.Checkpoint, "on_epoch_begin", ctrl_c)
+        patch.setattr(callbacks.Checkpoint, "on_epoch_begin", ctrl_c)
         assert _run(tmp_path / "broken") == 130
     assert "--resume" in capsys.readouterr().out
     assert not (tmp_path / "broken" / "model.keras").exists()
@@ -111,7 +119,7 @@ def test_resumed_run_equals_an_uninterrupted_one(tmp_path, monkeypatch, capsys):
     weights = zip(_weights(tmp_path / "whole"), _weights(tmp_path / "broken"), strict=True)
     for whole, broken in weights:
         np.testing.assert_allclose(whole, broken, atol=1e-5)
-    a, b = (training.read_history(tmp_path / run / "history.csv") for run in ("whole", "broken"))
+    a, b = (callbacks.read_history(tmp_path / run / "history.csv") for run in ("whole", "broken"))
     assert [row["epoch"] for row in b] == [1, 2, 3]
     np.testing.assert_allclose([row["loss"] for row in a], [row["loss"] for row in b], rtol=1e-4)
     a, b = (np.load(tmp_path / run / "theta.npy") for run in ("whole", "broken"))
@@ -124,10 +132,10 @@ def test_interruption_in_the_first_epoch_can_be_resumed(tmp_path, monkeypatch):
         def ctrl_c(self, epoch, logs=None):
             raise KeyboardInterrupt
 
-        patch.setattr(training.Checkpoint, "on_epoch_begin", ctrl_c)
+        patch.setattr(callbacks.Checkpoint, "on_epoch_begin", ctrl_c)
         assert _run(tmp_path / "runs" / "a") == 130
     assert app.main(["--resume"]) == 0  # the latest interrupted run
-    assert len(training.read_history(tmp_path / "runs" / "a" / "history.csv")) == 3
+    assert len(callbacks.read_history(tmp_path / "runs" / "a" / "history.csv")) == 3
 
 
 def test_interruption_before_the_report_can_be_resumed(tmp_path, monkeypatch):
@@ -138,7 +146,7 @@ def test_interruption_before_the_report_can_be_resumed(tmp_path, monkeypatch):
         with pytest.raises(RuntimeError, match="power cut"):
             _run(tmp_path / "a")
     assert app.main(["--resume", "--output", str(tmp_path / "a")]) == 0
-    assert len(training.read_history(tmp_path / "a" / "history.csv")) == 3
+    assert len(callbacks.read_history(tmp_path / "a" / "history.csv")) == 3
     assert (tmp_path / "a" / "summary.txt").exists()
 
 
@@ -166,7 +174,7 @@ def test_predict(tmp_path, capsys):
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        (["--predict", "x.png"], "There is no finished run"),
+        (["--output", "{b}", "--predict", "x.png"], "holds no model.keras. Train first"),
         (["--resume"], "There is no interrupted run"),
         (["--data", "nowhere"], "No GTSRB training images at .*nowhere.*--data full"),
         (["--output", "{a}"], "already holds a run.*--resume"),
@@ -174,19 +182,25 @@ def test_predict(tmp_path, capsys):
         (["--output", "{b}", "--resume", "--epochs", "7"], r"epochs=3, not 7.*keeps its settings"),
         (["--output", "{c}", "--resume"], "holds no run to resume"),
         (["--output", "{c}", "--predict", str(PICTURE)], r"no readable Keras model"),
+        (["--output", "{d}", "--predict", str(PICTURE)], "the model 'other', not one of this"),
+        (["--output", "{b}", "--resume", "--augment"], r"augment='none', not 'brightness'"),
+        (["--output", "{b}", "--resume", "--final"], r"final=False, not True"),
         (["--output", "{a}", "--predict", "missing.png"], r"Cannot read missing.png"),
         (["--output", "{a}", "--predict", __file__], r"no readable image"),
     ],
 )
 def test_errors(tmp_path, monkeypatch, capsys, arguments, message):
     monkeypatch.chdir(tmp_path)
-    settings = {"data": "sample", "model": "stn", "epochs": 3, "batch_size": 32, "seed": 0}
-    for name in "abc":
+    settings = {"data": "sample", "model": "stn", "augment": "none", "epochs": 3}
+    settings |= {"batch_size": 32, "precision": "float32", "final": False, "seed": 0}
+    for name in "abcd":
         (tmp_path / name).mkdir()
         (tmp_path / name / "settings.json").write_text(json.dumps(settings))
-    keras.Sequential([keras.Input((1,)), layers.Dense(1)]).save(tmp_path / "a" / "model.keras")
+    for folder, name in (("a", "stn"), ("d", "other")):
+        model = keras.Sequential([keras.Input((1,)), layers.Dense(1)], name=name)
+        model.save(tmp_path / folder / "model.keras")
     (tmp_path / "c" / "settings.json").unlink()
     (tmp_path / "c" / "model.keras").write_bytes(b"no model")
-    assert app.main([argument.format(a="a", b="b", c="c") for argument in arguments]) == 2
+    assert app.main([argument.format(a="a", b="b", c="c", d="d") for argument in arguments]) == 2
     error = capsys.readouterr().err
     assert re.search(f"^gtsrb.py: .*{message}", error, flags=re.MULTILINE), error

@@ -8,6 +8,7 @@ import threading
 
 import pytest
 from gtsrb import archives, dataset, download
+from gtsrb.configurations import GREY_32
 from gtsrb.errors import DataError
 
 
@@ -53,7 +54,7 @@ def test_downloads_once(server, tmp_path):
     url, handler = server
     folder = download.download(tmp_path / "new", url)
     assert sorted(path.name for path in folder.iterdir()) == sorted(download.MD5)
-    assert dataset.load_path(folder, None).test is not None
+    assert dataset.load_path(folder, GREY_32, None).test is not None
     count = len(handler.requests)
     assert count == 3
     download.download(folder, url)
@@ -79,7 +80,7 @@ def test_half_a_file_left_by_a_killed_process_is_not_taken_for_whole(server, tmp
     (tmp_path / f"{name}.part").write_bytes(b"half")
     download.download(tmp_path, url)
     dataset.find_training_set(tmp_path)
-    assert len(dataset.load_path(tmp_path, None).train) > 0
+    assert len(dataset.load_path(tmp_path, GREY_32, None).train) > 0
 
 
 def test_wrong_hash(server, tmp_path, monkeypatch):

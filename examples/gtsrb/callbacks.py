@@ -1,0 +1,116 @@
+"""What is done around every epoch: random numbers, validation, logs, a checkpoint."""
+
+from __future__ import annotations
+
+import csv
+
+import keras
+import numpy as np
+
+from gtsrb import evaluation, models
+from gtsrb.files import save_model, whole_or_absent
+
+FOLLOWED_IMAGES = 256  # validation images whose theta is followed over training
+
+
+class RandomSeeds(keras.callbacks.Callback):
+    """Makes what is random in an epoch depend on the seed, the epoch and the process alone.
+
+    A saved model does not hold the state of its random generators: without this, a resumed run
+    would drop other units, and change other images, than an uninterrupted one.
+    """
+
+    def __init__(self, seed, rank=0):
+        super().__init__()
+        self._key = (seed, rank)
+
+    def on_epoch_begin(self, epoch, logs=None):
+        rng = np.random.default_rng((*self._key, epoch))
+        for variable in self.model.variables:
+            if variable.path.endswith("seed_generator_state"):
+                variable.assign(rng.integers(2**32, size=variable.shape, dtype="uint32"))
+
+
+class Validation(keras.callbacks.Callback):
+    """Adds loss and accuracy on the validation set to the logs, of averaged weights if any are.
+
+    The loss is the plain cross-entropy, however the training smooths its labels.
+    """
+
+    def __init__(self, images):
+        super().__init__()
+        self._images = images
+
+    def on_epoch_end(self, epoch, logs=None):
+        with evaluation.averaged_weights(self.model):
+            logits = evaluation.predict(self.model, self._images.images)
+        labels = self._images.labels
+        logs["val_loss"] = evaluation.cross_entropy(logits, labels)
+        logs["val_accuracy"] = float((logits.argmax(axis=-1) == labels).mean())
+
+
+class Checkpoint(keras.callbacks.Callback):
+    """Saves the model with its optimizer after each epoch, never half."""
+
+    def __init__(self, path):
+        super().__init__()
+        self._path = path
+
+    def on_epoch_end(self, epoch, logs=None):
+        save_model(self.model, self._path)
+
+
+class HistoryLog(keras.callbacks.Callback):
+    """Writes the figures of every epoch to a CSV file, going on where `done` epochs are there."""
+
+    def __init__(self, path, done):
+        super().__init__()
+        self._path = path
+        self._rows = read_history(path)[:done] if done else []
+
+    def on_epoch_end(self, epoch, logs=None):
+        row = {"epoch": epoch + 1, **{name: float(value) for name, value in (logs or {}).items()}}
+        row["learning_rate"] = float(keras.ops.convert_to_numpy(self.model.optimizer.learning_rate))
+        self._rows.append(row)
+        with whole_or_absent(self._path) as path, path.open("w", newline="") as file:
+            writer = csv.DictWriter(file, list(row))
+            writer.writeheader()
+            writer.writerows(self._rows)
+
+
+class ThetaLog(keras.callbacks.Callback):
+    """Keeps theta of fixed images, before training and after each epoch: (epochs + 1, n, P)."""
+
+    def __init__(self, path, images, done):
+        super().__init__()
+        self._path = path
+        # Evenly spread, so that every class is there: the set is sorted by class.
+        step = max(1, len(images) // FOLLOWED_IMAGES)
+        self._images = images.images[::step]
+        self._thetas = list(np.load(path))[: done + 1] if done and path.exists() else []
+        self._look = None
+
+    def on_train_begin(self, logs=None):
+        self._look = models.look_of(self.model)
+        if not self._thetas:
+            self._record()
+
+    def on_epoch_end(self, epoch, logs=None):
+        self._record()
+
+    def _record(self):
+        if self._look is None:
+            return
+        _, _, theta = self._look(self._images)
+        self._thetas.append(theta)
+        with whole_or_absent(self._path) as path:
+            np.save(path, np.stack(self._thetas))
+
+
+def read_history(path):
+    """The rows of a history file, as dicts of numbers."""
+    with path.open(newline="") as file:
+        return [
+            {name: int(value) if name == "epoch" else float(value) for name, value in row.items()}
+            for row in csv.DictReader(file)
+        ]

@@ -1,0 +1,150 @@
+"""What the configurations are built of: classifiers, localization networks, and small parts.
+
+Everything here takes and returns Keras tensors; images are floats in [0, 1], channels last.
+"""
+
+from __future__ import annotations
+
+import keras
+from keras import layers
+
+from gtsrb.archives import NUM_CLASSES
+from gtsrb.normalization import LocalContrastNormalization
+from keras_stn import SpatialTransformer
+
+CHANNELS_LAST = {"data_format": "channels_last"}
+
+# Keras's default of 0.99 remembers the last few hundred steps: with 136 steps an epoch, evaluation
+# would run on statistics of a network that no longer exists.
+BATCH_NORM_MOMENTUM = 0.9
+
+
+def transformed(images, network, name="spatial_transformer", **arguments):
+    """Images as a spatial transformer passes them on.
+
+    Args:
+        images: Images, or the pair of images to look at and the source to crop.
+        network: The localization network.
+        name: str.
+        **arguments: Of `keras_stn.SpatialTransformer`.
+    """
+    # The article's head: the recipe of docs/gtsrb.md was found with it.
+    options = {"normalize_features": False, **CHANNELS_LAST, **arguments}
+    # Theta is asked for so that the model has it among its tensors: `models.Look` reads it there.
+    warped, _ = SpatialTransformer(network, name=name, **options)(images, return_theta=True)
+    return warped
+
+
+def idsia_classifier(images):
+    """Logits (batch, 43) of the article's IDSIA network with multi-scale features."""
+    x, scales = images, []
+    side = images.shape[1]
+    for filters, kernel in ((100, 7), (150, 5), (250, 5)):
+        x = layers.Conv2D(filters, kernel, padding="same", **CHANNELS_LAST)(x)
+        x = layers.Activation("relu")(batch_norm()(x))
+        x = layers.MaxPooling2D(2, **CHANNELS_LAST)(x)
+        side //= 2
+        scales.append(layers.MaxPooling2D(side // 2, **CHANNELS_LAST)(x))
+    x = layers.Concatenate()([layers.Flatten()(scale) for scale in scales])
+    x = layers.Dense(300)(x)
+    x = layers.Activation("relu")(batch_norm()(x))
+    x = dropout(0.7)(x)
+    x = batch_norm(name="batch_norm_logits")(layers.Dense(NUM_CLASSES)(x))
+    return logits(x)
+
+
+def article_localizer(shape):
+    """The article's localization network: features (batch, 100) of images of `shape`."""
+    images = keras.Input(shape)
+    x = layers.MaxPooling2D(2, **CHANNELS_LAST)(images)
+    x = layers.Conv2D(100, 5, padding="same", activation="relu", **CHANNELS_LAST)(x)
+    fine = layers.MaxPooling2D(2, **CHANNELS_LAST)(batch_norm()(x))
+    x = layers.Conv2D(200, 5, padding="same", **CHANNELS_LAST)(fine)
+    x = layers.Activation("relu")(batch_norm()(x))
+    coarse = layers.MaxPooling2D(2, **CHANNELS_LAST)(x)
+    scales = [
+        layers.MaxPooling2D(4, **CHANNELS_LAST)(fine),
+        layers.MaxPooling2D(2, **CHANNELS_LAST)(coarse),
+    ]
+    x = layers.Concatenate()([layers.Flatten()(scale) for scale in scales])
+    x = layers.Activation("relu")(batch_norm()(layers.Dense(100)(x)))
+    return keras.Model(images, dropout(0.1)(x), name="localization_network")
+
+
+def constant_localizer(shape):
+    """Zero for every image: the head can only learn its bias, one theta for all of them."""
+    return keras.Sequential(
+        [
+            keras.Input(shape),
+            layers.GlobalAveragePooling2D(**CHANNELS_LAST),
+            layers.Rescaling(0.0),
+        ],
+        name="constant_features",
+    )
+
+
+def convolutional_localizer(shape, first, second, units):
+    """The localization network of Moodstocks and Arcos-García: features (batch, units)."""
+    return keras.Sequential(
+        [
+            keras.Input(shape),
+            layers.MaxPooling2D(2, **CHANNELS_LAST),
+            *_padded_convolution(first, 5),
+            layers.MaxPooling2D(2, **CHANNELS_LAST),
+            *_padded_convolution(second, 5),
+            layers.MaxPooling2D(2, **CHANNELS_LAST),
+            layers.Flatten(),
+            layers.Dense(units, activation="relu"),
+        ]
+    )
+
+
+def convolutional_classifier(images, stages, units):
+    """Logits (batch, 43) of Moodstocks' network, with transformers between its convolutions.
+
+    Args:
+        images: The images.
+        stages: For each convolution (filters, kernel, localizer): the spatial transformer in front
+            of it, as the three numbers of `convolutional_localizer`, or None for none.
+        units: int, the width of the dense layer.
+    """
+    x = LocalContrastNormalization()(images)
+    for i, (filters, kernel, localizer) in enumerate(stages):
+        if localizer is not None:
+            name = "spatial_transformer" + ("" if i == 0 else f"_{i}")
+            x = transformed(x, convolutional_localizer(x.shape[1:], *localizer), name)
+        for layer in _padded_convolution(filters, kernel):
+            x = layer(x)
+        x = layers.MaxPooling2D(2, **CHANNELS_LAST)(x)
+        x = LocalContrastNormalization()(x)
+    x = layers.Dense(units, activation="relu")(layers.Flatten()(x))
+    return logits(layers.Dense(NUM_CLASSES)(x))
+
+
+def logits(x):
+    """`x` in float32, also under mixed precision: a loss is no place to save bits."""
+    return layers.Activation("linear", dtype="float32", name="logits")(x)
+
+
+def batch_norm(name=None):
+    """Batch normalization that follows the network closely enough to evaluate every epoch."""
+    # Over all devices where there are several; only TensorFlow needs to be asked.
+    synchronized = keras.backend.backend() == "tensorflow"
+    return layers.BatchNormalization(
+        momentum=BATCH_NORM_MOMENTUM, synchronized=synchronized, name=name
+    )
+
+
+def dropout(rate):
+    """Dropout that a resumed run can repeat."""
+    # Without a seed of its own the layer draws from the backend's global generator, which cannot
+    # be put back when a run is resumed; `training.RandomSeeds` sets this one anew every epoch.
+    return layers.Dropout(rate, seed=0)
+
+
+def _padded_convolution(filters, kernel):
+    """A convolution with two pixels of zeros on every side, and its ReLU."""
+    return [
+        layers.ZeroPadding2D(2, **CHANNELS_LAST),
+        layers.Conv2D(filters, kernel, activation="relu", **CHANNELS_LAST),
+    ]
