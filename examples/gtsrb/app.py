@@ -158,7 +158,9 @@ def run(options, devices):
             )
             if devices.is_main:
                 print(report.write(model, data, folder, settings))
-                save_model(model, folder / MODEL)
+                # Without the optimizer, which is twice as large and would only go on training.
+                bare = keras.Model(model.input, model.output, name=model.name)
+                save_model(bare, folder / MODEL)
                 checkpoint.unlink()
         except KeyboardInterrupt:
             print(f"\nStopped. `--resume --output {folder}` goes on after the last whole epoch.")

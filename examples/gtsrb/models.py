@@ -11,19 +11,23 @@ from gtsrb.configurations import CONFIGURATIONS
 from keras_stn import SpatialTransformer
 
 
-def build_model(name, augmentation="none"):
+def build_model(name, augmentation="none", *, with_transformers=True):
     """An uncompiled model from uint8 images to 43 logits.
 
     Args:
         name: str, one of `CONFIGURATIONS`.
         augmentation: str, one of `AUGMENTATIONS`.
+        with_transformers: bool. False leaves out the configuration's spatial transformers.
     """
     configuration = CONFIGURATIONS[name]
     images = keras.Input(configuration.preprocessing.shape, dtype="uint8", name="images")
     x = layers.Rescaling(1 / 255)(images)
     for layer in AUGMENTATIONS[augmentation]():
         x = layer(x)
-    return keras.Model(images, configuration.network(x), name=name)
+    network = configuration.network
+    if not with_transformers:
+        network = configuration.without_transformers
+    return keras.Model(images, network(x), name=name)
 
 
 def spatial_transformer(model):

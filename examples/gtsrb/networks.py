@@ -9,7 +9,7 @@ import keras
 from keras import layers
 
 from gtsrb.archives import NUM_CLASSES
-from gtsrb.normalization import LocalContrastNormalization
+from gtsrb.normalization import LocalContrastNormalization, Standardization
 from keras_stn import SpatialTransformer
 
 CHANNELS_LAST = {"data_format": "channels_last"}
@@ -121,6 +121,37 @@ def convolutional_classifier(images, stages, units):
     return logits(layers.Dense(NUM_CLASSES)(x))
 
 
+def compact_localizer(shape):
+    """Features (batch, 64) of thumbnails, for a hundredth of the article's arithmetic."""
+    images = keras.Input(shape)
+    x = Standardization()(images)
+    for filters in (32, 64, 128):
+        x = _normalized_convolution(x, filters, 3, strides=2)
+    x = layers.Dense(64, use_bias=False)(layers.Flatten()(x))
+    x = layers.Activation("relu")(batch_norm()(x))
+    return keras.Model(images, x, name="localization_network")
+
+
+def compact_classifier(images):
+    """Logits (batch, 43) of a small network that sees each image in its own light, at 3 scales."""
+    x = _normalized_convolution(Standardization()(images), 32, 5)
+    x = layers.MaxPooling2D(2, **CHANNELS_LAST)(x)
+    x = _normalized_convolution(_normalized_convolution(x, 64, 3), 64, 3)
+    x = fine = layers.MaxPooling2D(2, **CHANNELS_LAST)(x)
+    x = _normalized_convolution(_normalized_convolution(x, 128, 3), 128, 3)
+    x = middle = layers.MaxPooling2D(2, **CHANNELS_LAST)(x)
+    x = _normalized_convolution(x, 256, 3)
+    coarse = layers.MaxPooling2D(2, **CHANNELS_LAST)(x)
+    scales = [
+        layers.Flatten()(coarse),
+        layers.Flatten()(layers.MaxPooling2D(2, **CHANNELS_LAST)(middle)),
+        layers.GlobalMaxPooling2D(**CHANNELS_LAST)(fine),
+    ]
+    x = dropout(0.5)(layers.Concatenate()(scales))
+    x = layers.Activation("relu")(batch_norm()(layers.Dense(256, use_bias=False)(x)))
+    return logits(layers.Dense(NUM_CLASSES)(dropout(0.5)(x)))
+
+
 def logits(x):
     """`x` in float32, also under mixed precision: a loss is no place to save bits."""
     return layers.Activation("linear", dtype="float32", name="logits")(x)
@@ -140,6 +171,11 @@ def dropout(rate):
     # Without a seed of its own the layer draws from the backend's global generator, which cannot
     # be put back when a run is resumed; `training.RandomSeeds` sets this one anew every epoch.
     return layers.Dropout(rate, seed=0)
+
+
+def _normalized_convolution(x, filters, kernel, strides=1):
+    x = layers.Conv2D(filters, kernel, strides, padding="same", use_bias=False, **CHANNELS_LAST)(x)
+    return layers.Activation("relu")(batch_norm()(x))
 
 
 def _padded_convolution(filters, kernel):

@@ -10,10 +10,13 @@ import numpy as np
 from gtsrb.archives import NUM_CLASSES
 from gtsrb.callbacks import Checkpoint, HistoryLog, RandomSeeds, ThetaLog, Validation
 from gtsrb.distribution import ONE_DEVICE
+from gtsrb.models import spatial_transformer
+from keras_stn.callbacks import TransformerGallery
 
 CHECKPOINT = "checkpoint.keras"
 HISTORY = "history.csv"
 THETA = "theta.npy"
+LOOKS = "looks"  # a picture an epoch, and the animation
 
 
 def train(model, dataset, folder, recipe, *, epochs, batch_size, seed, devices=ONE_DEVICE):
@@ -44,6 +47,7 @@ def train(model, dataset, folder, recipe, *, epochs, batch_size, seed, devices=O
             Validation(validation),
             ThetaLog(folder / THETA, validation, done),
             HistoryLog(folder / HISTORY, done),
+            *looks(model, validation, folder / LOOKS),
             Checkpoint(folder / CHECKPOINT),
         ]
     if done < epochs:
@@ -59,6 +63,14 @@ def train(model, dataset, folder, recipe, *, epochs, batch_size, seed, devices=O
         )
     else:  # interrupted after the last epoch, before the report: what `fit` does at its end
         model.optimizer.finalize_variable_values(model.trainable_variables)
+
+
+def looks(model, images, folder):
+    """The callback that draws where the model looks, if it has a spatial transformer."""
+    if spatial_transformer(model) is None:
+        return []
+    drawn = np.linspace(0, len(images), 8, endpoint=False).astype(int)
+    return [TransformerGallery(images.images[drawn], folder, frame_seconds=0.5)]
 
 
 def steps_per_epoch(images, batch_size):

@@ -75,8 +75,10 @@ def test_run_leaves_what_it_promises(tmp_path, capsys):
     pictures = {"curves.png", "gallery.png", "theta.png", "per_class.png", "confusion.png"}
     assert names == pictures | {
         "model.keras", "history.csv", "per_class.csv", "perturbed.csv", "predictions.csv",
-        "settings.json", "summary.txt", "theta.npy",
+        "settings.json", "summary.txt", "theta.npy", "looks",
     }  # fmt: skip
+    looks = {path.name for path in (tmp_path / "a" / "looks").iterdir()}
+    assert looks == {"training.gif", *(f"epoch_{epoch:04d}.png" for epoch in range(4))}
     for picture in pictures:
         pixels = np.asarray(Image.open(tmp_path / "a" / picture).convert("L"))
         assert min(pixels.shape) > 200

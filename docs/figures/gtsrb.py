@@ -1,0 +1,302 @@
+"""Rebuilds every table and figure of docs/gtsrb-results.md from what runs have left.
+
+    python docs/figures/gtsrb.py                      from docs/gtsrb/, rewrite tables and figures
+    python docs/figures/gtsrb.py --keep runs/A ...    first copy these finished runs there
+
+A run is kept as the files that it wrote: settings, history, predictions, thetas, and its pictures
+of real signs. Costs are the JSON files of `python -m gtsrb.cost`. The tables are written between
+the page's own marks, `<!-- table: NAME -->` and `<!-- end -->`.
+"""
+
+from __future__ import annotations
+
+import argparse
+import csv
+import json
+import re
+import shutil
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from matplotlib.figure import Figure
+from scipy.stats import binomtest
+
+DOCS = Path(__file__).parents[1]
+PAGE = DOCS / "gtsrb-results.md"
+RUNS = DOCS / "gtsrb" / "runs"
+COSTS = DOCS / "gtsrb"
+IMAGES = DOCS / "images" / "gtsrb"
+TABLES = ("settings.json", "history.csv", "predictions.csv", "perturbed.csv", "theta.npy")
+PICTURES = {"gallery.png": "gallery", "confusion.png": "confusion", "looks/training.gif": "looks"}
+RESAMPLES = 10_000
+# Which runs are compared: the same but for the transformer.
+PAIRS = (("stn", "constant"), ("constant", "idsia"), ("stn", "idsia"))
+
+
+@dataclass(frozen=True)
+class Run:
+    """One kept run."""
+
+    name: str
+    settings: dict
+    history: list
+    predictions: list
+    perturbed: dict
+
+    @property
+    def errors(self):
+        """Validation images with a wrong answer."""
+        return sum(row["class"] != row["predicted"] for row in self.predictions)
+
+    @property
+    def kind(self):
+        """What runs that differ in seed and backend alone have in common."""
+        names = ("model", "augment", "epochs", "batch_size", "precision")
+        return tuple(self.settings[name] for name in names)
+
+
+def main(arguments=None):
+    """Keeps runs, then rewrites the page."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--keep", nargs="+", type=Path, default=[], metavar="RUN")
+    for folder in parser.parse_args(arguments).keep:
+        keep(folder)
+    runs = [read(folder) for folder in sorted(RUNS.iterdir())]
+    costs = [json.loads(path.read_text()) for path in sorted(COSTS.glob("cost-*.json"))]
+    IMAGES.mkdir(parents=True, exist_ok=True)
+    curves(runs).savefig(IMAGES / "curves.png", dpi=110)
+    perturbations(runs).savefig(IMAGES / "perturbed.png", dpi=110)
+    text = PAGE.read_text()
+    for name, table in {
+        "runs": results_table(runs),
+        "perturbed": perturbed_table(runs),
+        "pairs": pairs_table(runs),
+        "hardest": hardest_table(runs),
+        "cost": cost_table(costs),
+        "share": share_table(costs),
+    }.items():
+        text = replaced(text, name, table)
+    PAGE.write_text(text)
+
+
+def keep(folder):
+    """Copies what a finished run has written."""
+    settings = json.loads((folder / "settings.json").read_text())
+    augmented = "" if settings["augment"] == "none" else f"-{settings['augment']}"
+    name = f"{settings['model']}{augmented}-seed{settings['seed']}"
+    target = RUNS / name
+    target.mkdir(parents=True, exist_ok=True)
+    for file in TABLES:
+        if (folder / file).exists():
+            shutil.copyfile(folder / file, target / file)
+    # Where the data lay is nobody's business.
+    settings["data"] = settings["data"] if settings["data"] in ("sample", "full") else "full"
+    (target / "settings.json").write_text(json.dumps(settings, indent=2) + "\n")
+    IMAGES.mkdir(parents=True, exist_ok=True)
+    for file, what in PICTURES.items():
+        if (folder / file).exists():
+            shutil.copyfile(folder / file, IMAGES / f"{name}-{what}{Path(file).suffix}")
+
+
+def read(folder):
+    """The `Run` kept in a folder."""
+
+    def rows(name):
+        with (folder / name).open(newline="") as file:
+            return list(csv.DictReader(file))
+
+    return Run(
+        folder.name,
+        json.loads((folder / "settings.json").read_text()),
+        rows("history.csv"),
+        rows("predictions.csv"),
+        {row["validation signs"]: int(row["errors"]) for row in rows("perturbed.csv")},
+    )
+
+
+def results_table(runs):
+    """Accuracy and errors of every run."""
+    lines = [
+        "| run | augmentation | epochs | precision | validation accuracy | errors | by epoch, % |",
+        "|---|---|---|---|---|---|---|",
+    ]
+    for run in runs:
+        s = run.settings
+        count = len(run.predictions)
+        by_epoch = ", ".join(f"{100 * float(row['val_accuracy']):.1f}" for row in run.history)
+        lines.append(
+            f"| {s['model']}, seed {s['seed']} | {s['augment']} | {s['epochs']} | {s['precision']} "
+            f"| **{100 * (1 - run.errors / count):.2f} %** | {run.errors} of {count:,} "
+            f"| {by_epoch} |"
+        )
+    return lines
+
+
+def perturbed_table(runs):
+    """Errors on the perturbed validation signs."""
+    names = list(runs[0].perturbed)
+    lines = [f"| run | {' | '.join(names)} |", f"|---|{'---|' * len(names)}"]
+    for run in runs:
+        count = len(run.predictions)
+        cells = [f"{100 * (1 - run.perturbed[name] / count):.2f} %" for name in names]
+        lines.append(f"| {run.name} | {' | '.join(cells)} |")
+    return lines
+
+
+def pairs_table(runs):
+    """What a transformer changes: pairs of runs that differ in nothing else."""
+    lines = [
+        "| with | without | fewer errors (95 % interval, by track) "
+        "| only the first right, only the second | McNemar's p |",
+        "|---|---|---|---|---|",
+    ]
+    for first_model, second_model in PAIRS:
+        for first in runs:
+            for second in runs:
+                if first.settings | {"model": second_model} != second.settings:
+                    continue
+                if first.settings["model"] != first_model:
+                    continue
+                a, b = _right(first), _right(second)
+                low, high = fewer_errors(first, a, b)
+                only_first, only_second = int((a & ~b).sum()), int((b & ~a).sum())
+                p = binomtest(only_first, only_first + only_second).pvalue
+                lines.append(
+                    f"| {first.name} | {second.name} | {only_first - only_second} "
+                    f"({low:.0f} to {high:.0f}) | {only_first}, {only_second} | {p:.2g} |"
+                )
+    return lines
+
+
+def _right(run):
+    return np.array([row["class"] == row["predicted"] for row in run.predictions])
+
+
+def fewer_errors(run, first, second):
+    """95 % interval of how many fewer errors the first makes, resampling whole tracks.
+
+    The frames of a track are near-copies: McNemar's test, which takes them for independent, is
+    much too sure.
+    """
+    _, track = np.unique([row["track"] for row in run.predictions], return_inverse=True)
+    gain = np.bincount(track, weights=first.astype(float) - second)
+    rng = np.random.default_rng(0)
+    sums = gain[rng.integers(0, len(gain), (RESAMPLES, len(gain)))].sum(axis=1)
+    return np.quantile(sums, [0.025, 0.975])
+
+
+def hardest_table(runs):
+    """The tracks that cost most errors, over all runs."""
+    wrong = {}
+    for run in runs:
+        for row in run.predictions:
+            if row["class"] != row["predicted"]:
+                counts = wrong.setdefault((row["track"], int(row["class"])), {})
+                counts[run.name] = counts.get(run.name, 0) + 1
+    sys.path.insert(0, str(DOCS.parent / "examples"))
+    from gtsrb.signs import SIGN_NAMES
+
+    worst = sorted(wrong, key=lambda key: -sum(wrong[key].values()))[:8]
+    header = " | ".join(run.name for run in runs)
+    lines = [f"| track | sign | {header} |", f"|---|---|{'---|' * len(runs)}"]
+    for track, label in worst:
+        cells = " | ".join(str(wrong[track, label].get(run.name, 0)) for run in runs)
+        lines.append(f"| {track} | {SIGN_NAMES[label]} | {cells} |")
+    return lines
+
+
+def cost_table(costs):
+    """Images a second, parameters and bytes."""
+    lines = [
+        "| model | parameters | `model.keras` | backend, precision | training images/s "
+        "| inference images/s | making a batch, of a step |",
+        "|---|---|---|---|---|---|---|",
+    ]
+    for cost in costs:
+        for row in cost["models"]:
+            training, inference = (
+                "{:.0f} ({:.0f}-{:.0f})".format(*row[f"{what}_images_per_second"])
+                for what in ("training", "inference")
+            )
+            lines.append(
+                f"| {row['model']} | {row['parameters']:,} | {row['bytes'] / 1e6:.1f} MB "
+                f"| {cost['backend']}, {cost['precision']} | {training} | {inference} "
+                f"| {100 * row['pipeline_share']:.2f} % |"
+            )
+    return lines
+
+
+def share_table(costs):
+    """What of a step the transformers take."""
+    lines = [
+        "| model | backend, precision | of a training step | of an inference step |",
+        "|---|---|---|---|",
+    ]
+    for cost in costs:
+        for row in cost["models"]:
+            if "transformers_share_training" not in row:
+                continue
+            training, inference = (
+                "{:.0f} % ({:.0f}-{:.0f})".format(
+                    *(100 * x for x in row[f"transformers_share_{what}"])
+                )
+                for what in ("training", "inference")
+            )
+            lines.append(
+                f"| {row['model']} | {cost['backend']}, {cost['precision']} | {training} "
+                f"| {inference} |"
+            )
+    return lines
+
+
+def replaced(text, name, lines):
+    """The text with the table of this name replaced."""
+    pattern = rf"(<!-- table: {name} -->\n).*?(<!-- end -->)"
+    new, count = re.subn(
+        pattern, lambda m: m[1] + "\n".join(lines) + "\n" + m[2], text, flags=re.DOTALL
+    )
+    if count != 1:
+        raise ValueError(f"{PAGE} has {count} places for the table {name!r}, not one.")
+    return new
+
+
+def curves(runs):
+    """Validation errors by epoch, of all runs."""
+    figure = Figure(figsize=(10, 4), layout="constrained")
+    loss, error = figure.subplots(1, 2)
+    for run in runs:
+        epochs = [int(row["epoch"]) for row in run.history]
+        errors = [100 * (1 - float(row["val_accuracy"])) for row in run.history]
+        loss.plot(epochs, [float(row["val_loss"]) for row in run.history], "o-", ms=3)
+        error.plot(epochs, errors, "o-", ms=3, label=run.name)
+    for axes, title in ((loss, "validation loss"), (error, "validation error, %")):
+        axes.set_yscale("log")
+        axes.set_xlabel("epoch")
+        axes.set_title(title)
+        axes.grid(alpha=0.3, which="both")
+        axes.xaxis.get_major_locator().set_params(integer=True)
+    error.legend(fontsize=8)
+    return figure
+
+
+def perturbations(runs):
+    """Validation errors on signs that were turned, shifted and scaled."""
+    names = list(runs[0].perturbed)
+    figure = Figure(figsize=(10, 4), layout="constrained")
+    axes = figure.subplots()
+    width = 0.8 / len(runs)
+    for i, run in enumerate(runs):
+        errors = [100 * run.perturbed[name] / len(run.predictions) for name in names]
+        axes.bar(np.arange(len(names)) + (i + 0.5) * width - 0.4, errors, width, label=run.name)
+    axes.set_yscale("log")
+    axes.set_xticks(range(len(names)), names)
+    axes.set_title("validation error, %, of signs")
+    axes.legend(fontsize=8)
+    axes.grid(alpha=0.3, axis="y")
+    return figure
+
+
+if __name__ == "__main__":
+    main()
