@@ -8,9 +8,11 @@ from __future__ import annotations
 
 from keras import layers
 
-from gtsrb.warping import PERTURBATIONS, RandomWarp
+from gtsrb.warping import PERTURBATIONS, RandomWarp, Ranges
 
 _RANGE = {"value_range": (0.0, 1.0), "data_format": "channels_last"}
+
+OTHER_VIEWS = Ranges(rotation=15, zoom=1.25, shift=0.12, stretch=1.1, shear=0.1)
 
 
 def none():
@@ -28,8 +30,17 @@ def brightness():
 
 def perturbed():
     """The validation sets' perturbations, all three at once: to compare transformers by."""
-    ranges = PERTURBATIONS["all three"]
-    return [RandomWarp(ranges.rotation, ranges.zoom, ranges.shift)]
+    return [RandomWarp(PERTURBATIONS["all three"])]
 
 
-AUGMENTATIONS = {"none": none, "brightness": brightness, "perturbed": perturbed}
+def everything():
+    """Shape, then brightness and contrast: as other photographs of the same signs could be."""
+    return [RandomWarp(OTHER_VIEWS), *brightness()]
+
+
+AUGMENTATIONS = {
+    "none": none,
+    "brightness": brightness,
+    "perturbed": perturbed,
+    "all": everything,
+}

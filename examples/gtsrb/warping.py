@@ -2,35 +2,53 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+import math
+from dataclasses import asdict, dataclass
 
 import keras
 import numpy as np
 from keras import ops
 
-from keras_stn import transforms
-from keras_stn.ops import grid_sample
+from keras_stn.ops import affine_grid, grid_sample
 
 
 @dataclass(frozen=True)
 class Ranges:
     """How far signs may be moved.
 
+    Formula: source = zoom R [[stretch, shear], [0, 1 / stretch]] target + shift, R the rotation.
+
     Attributes:
         rotation: float, degrees to either side.
         zoom: float of at least 1: signs become up to so many times as large or as small.
         shift: float, in half image sides, in any direction along x and y.
+        stretch: float of at least 1: up to so many times as wide and as low, or the reverse.
+        shear: float, how far the upper edge moves along itself, in half image sides.
     """
 
     rotation: float = 0.0
     zoom: float = 1.0
     shift: float = 0.0
+    stretch: float = 1.0
+    shear: float = 0.0
 
     def thetas(self, uniform):
-        """Thetas (n, 4) of `transforms.Similarity` from numbers (n, 4), uniform in [-1, 1]."""
-        scale = ops.exp(np.log(self.zoom) * uniform[:, :1])
-        angle = np.radians(self.rotation) * uniform[:, 1:2]
-        return ops.concatenate([scale, angle, self.shift * uniform[:, 2:]], axis=1)
+        """Thetas (n, 6) of `transforms.Affine` from numbers (n, 6), uniform in [-1, 1]."""
+        uniform = ops.convert_to_tensor(uniform)
+        angle = math.radians(self.rotation) * uniform[:, 0]
+        zoom = ops.exp(math.log(self.zoom) * uniform[:, 1])
+        shift_x, shift_y = self.shift * uniform[:, 2], self.shift * uniform[:, 3]
+        stretch = ops.exp(math.log(self.stretch) * uniform[:, 4])
+        shear = self.shear * uniform[:, 5]
+        cos, sin = zoom * ops.cos(angle), zoom * ops.sin(angle)
+        rows = [
+            *(cos * stretch, cos * shear - sin / stretch, shift_x),
+            *(sin * stretch, sin * shear + cos / stretch, shift_y),
+        ]
+        return ops.stack(rows, axis=1)
+
+
+NUMBERS = 6  # random ones for a theta
 
 
 # The validation sets beside the plain one. A sign fills about three quarters of its image: what
@@ -47,7 +65,7 @@ BATCH = 256
 
 def warp(images, thetas):
     """Float images (n, side, side, channels), warped; the edge is repeated outside."""
-    grid = transforms.Similarity().grid(thetas, tuple(images.shape[1:3]), align_corners=False)
+    grid = affine_grid(thetas, images.shape[1:3], align_corners=False)
     return grid_sample(
         images, grid, fill_mode="nearest", align_corners=False, data_format="channels_last"
     )
@@ -60,7 +78,7 @@ def perturbed(images, ranges):
         images: The `ImageSet`; its order decides which image is warped how.
         ranges: The `Ranges`.
     """
-    uniform = np.random.default_rng(SEED).uniform(-1, 1, (len(images), 4)).astype("float32")
+    uniform = np.random.default_rng(SEED).uniform(-1, 1, (len(images), NUMBERS)).astype("float32")
     warped = np.empty_like(images.images)
     for start in range(0, len(images), BATCH):
         chosen = slice(start, start + BATCH)
@@ -74,14 +92,14 @@ class RandomWarp(keras.layers.Layer):
     """Warps every image anew in training, and passes it on unchanged in inference.
 
     Args:
-        rotation, zoom, shift: See `Ranges`.
+        ranges: The `Ranges`, or a dictionary of its attributes.
         seed: int.
         **kwargs: Arguments of `keras.layers.Layer`.
     """
 
-    def __init__(self, rotation=0.0, zoom=1.0, shift=0.0, seed=0, **kwargs):
+    def __init__(self, ranges, seed=0, **kwargs):
         super().__init__(**kwargs)
-        self.ranges = Ranges(rotation, zoom, shift)
+        self.ranges = Ranges(**ranges) if isinstance(ranges, dict) else ranges
         self.seed = seed
         self.seed_generator = keras.random.SeedGenerator(seed)
 
@@ -89,16 +107,9 @@ class RandomWarp(keras.layers.Layer):
         if not training:
             return images
         uniform = keras.random.uniform(
-            (ops.shape(images)[0], 4), -1, 1, dtype="float32", seed=self.seed_generator
+            (ops.shape(images)[0], NUMBERS), -1, 1, dtype="float32", seed=self.seed_generator
         )
         return warp(images, self.ranges.thetas(uniform))
 
     def get_config(self):
-        ranges = self.ranges
-        return {
-            **super().get_config(),
-            "rotation": ranges.rotation,
-            "zoom": ranges.zoom,
-            "shift": ranges.shift,
-            "seed": self.seed,
-        }
+        return {**super().get_config(), "ranges": asdict(self.ranges), "seed": self.seed}

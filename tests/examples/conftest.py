@@ -1,7 +1,12 @@
-"""Small official archives, made once a session."""
+"""Small networks, and small official archives, made once a session."""
 
+import dataclasses
+
+import keras
 import pytest
-from gtsrb import dataset, splits
+from gtsrb import configurations, dataset, splits
+from gtsrb.networks import transformed
+from keras import layers
 
 from tests.examples import official
 
@@ -21,3 +26,28 @@ def small_official(archives_folder, monkeypatch):
     monkeypatch.setattr(dataset, "TEST_IMAGES", test)
     monkeypatch.setattr(splits, "FULL_VALIDATION_TRACKS", 43)
     return folder
+
+
+@pytest.fixture
+def small_networks(monkeypatch):
+    """Puts small networks in the place of the article's."""
+
+    def classifier(x):
+        x = layers.Flatten()(layers.AveragePooling2D(2)(x))
+        x = layers.Dropout(0.2, seed=0)(layers.Dense(16, "tanh")(x))
+        return layers.Dense(43)(x)
+
+    def transformer(x):
+        network = keras.Sequential(
+            [layers.AveragePooling2D(4), layers.Flatten(), layers.Dense(8, "relu")]
+        )
+        return classifier(transformed(x, network, output_size=(16, 16)))
+
+    small = {"stn": transformer, "constant": transformer, "idsia": classifier}
+    for name, network in small.items():
+        configuration = configurations.CONFIGURATIONS[name]
+        monkeypatch.setitem(
+            configurations.CONFIGURATIONS,
+            name,
+            dataclasses.replace(configuration, network=network),
+        )

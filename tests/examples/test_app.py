@@ -1,7 +1,6 @@
 """The command line, on a small model and few images: runs, interruptions, predictions."""
 
 import csv
-import dataclasses
 import json
 import re
 from pathlib import Path
@@ -9,9 +8,8 @@ from pathlib import Path
 import keras
 import numpy as np
 import pytest
-from gtsrb import app, callbacks, configurations, dataset, figures, report
+from gtsrb import app, callbacks, dataset, figures, report
 from gtsrb.configurations import GREY_32
-from gtsrb.networks import transformed
 from keras import layers
 from PIL import Image
 
@@ -21,7 +19,7 @@ pytestmark = pytest.mark.gradient
 
 
 @pytest.fixture(autouse=True)
-def small_and_few(monkeypatch, tmp_path):
+def small_and_few(small_networks, monkeypatch, tmp_path):
     """Few images, a small model, runs in `tmp_path`."""
     whole = dataset.load_sample(GREY_32)
     few = dataset.Dataset(
@@ -30,25 +28,6 @@ def small_and_few(monkeypatch, tmp_path):
         whole.validation.where(np.arange(len(whole.validation)) % 5 == 0),
     )
 
-    def classifier(x):
-        x = layers.Flatten()(layers.AveragePooling2D(2)(x))
-        x = layers.Dropout(0.2, seed=0)(layers.Dense(16, "tanh")(x))
-        return layers.Dense(43)(x)
-
-    def transformer(x):
-        network = keras.Sequential(
-            [layers.AveragePooling2D(4), layers.Flatten(), layers.Dense(8, "relu")]
-        )
-        return classifier(transformed(x, network, output_size=(16, 16)))
-
-    small = {"stn": transformer, "constant": transformer, "idsia": classifier}
-    for name, network in small.items():
-        configuration = configurations.CONFIGURATIONS[name]
-        monkeypatch.setitem(
-            configurations.CONFIGURATIONS,
-            name,
-            dataclasses.replace(configuration, network=network),
-        )
     monkeypatch.setattr(dataset, "load_sample", lambda preprocessing: few)
     # Adam turns the rounding errors of a zero gradient into whole steps: runs would not compare.
     monkeypatch.setattr(keras.optimizers, "Adam", keras.optimizers.SGD)

@@ -19,27 +19,30 @@ def photograph():
 
 
 def test_ranges_are_reached_and_kept():
-    ranges = Ranges(rotation=30, zoom=2.0, shift=0.25)
-    extremes = to_numpy(ranges.thetas(np.array([[-1.0] * 4, [0.0] * 4, [1.0] * 4], "float32")))
-    expected = [
-        [0.5, -np.pi / 6, -0.25, -0.25],
-        [1, 0, 0, 0],
-        [2.0, np.pi / 6, 0.25, 0.25],
-    ]
-    np.testing.assert_allclose(extremes, expected, rtol=1e-6)
+    ranges = Ranges(rotation=30, zoom=2.0, shift=0.25, stretch=1.5, shear=0.2)
+    uniform = np.array([[-1.0] * 6, [0.0] * 6, [1.0] * 6], "float32")
+    thetas = to_numpy(ranges.thetas(uniform)).reshape(3, 2, 3)
+    np.testing.assert_allclose(thetas[1], np.eye(2, 3), atol=1e-6)
+    for sign, theta in ((-1, thetas[0]), (1, thetas[2])):
+        angle = sign * np.pi / 6
+        rotation = [[np.cos(angle), -np.sin(angle)], [np.sin(angle), np.cos(angle)]]
+        upper = [[1.5**sign, 0.2 * sign], [0, 1.5**-sign]]
+        np.testing.assert_allclose(theta[:, :2], 2.0**sign * np.array(rotation) @ upper, rtol=1e-5)
+        np.testing.assert_allclose(theta[:, 2], [0.25 * sign, 0.25 * sign])
 
 
 @pytest.mark.parametrize(
     ("ranges", "matrix"),
     [
         (Ranges(rotation=40), skimage.transform.SimilarityTransform(rotation=np.radians(40))),
+        (Ranges(stretch=1.3), skimage.transform.AffineTransform(scale=(1.3, 1 / 1.3))),
         (Ranges(zoom=1.5), skimage.transform.SimilarityTransform(scale=1.5)),
         # Half a half side to the right and down: the sign comes from there.
         (Ranges(shift=0.5), skimage.transform.SimilarityTransform(translation=(12, 12))),
     ],
 )
 def test_warp_against_scikit_image(photograph, ranges, matrix):
-    warped = warping.warp(photograph[None], ranges.thetas(np.ones((1, 4), "float32")))
+    warped = warping.warp(photograph[None], ranges.thetas(np.ones((1, 6), "float32")))
     centre = skimage.transform.SimilarityTransform(translation=(-23.5, -23.5))
     back = skimage.transform.SimilarityTransform(translation=(23.5, 23.5))
     expected = skimage.transform.warp(photograph, centre + matrix + back, mode="edge")
@@ -66,7 +69,7 @@ def test_perturbed_sets_are_frozen_and_differ(photograph):
 
 def test_random_warp_is_anew_in_training_and_absent_in_inference(photograph):
     images = np.repeat(photograph[None], 4, axis=0)
-    layer = RandomWarp(rotation=20, zoom=1.2, shift=0.1)
+    layer = RandomWarp(Ranges(rotation=20, zoom=1.2, shift=0.1, stretch=1.1, shear=0.1))
     first, second = (to_numpy(layer(images, training=True)) for _ in range(2))
     assert np.abs(first - second).max() > 0.05
     assert np.abs(first[0] - first[1]).max() > 0.05
@@ -80,7 +83,7 @@ def test_random_warp_is_anew_in_training_and_absent_in_inference(photograph):
 
 def test_random_warp_in_a_model_survives_saving(tmp_path, photograph):
     images = keras.Input((48, 48, 3))
-    model = keras.Model(images, RandomWarp(rotation=20)(images))
+    model = keras.Model(images, RandomWarp(Ranges(rotation=20))(images))
     model.save(tmp_path / "model.keras")
     loaded = keras.models.load_model(tmp_path / "model.keras")
     np.testing.assert_array_equal(loaded.predict(photograph[None], verbose=0)[0], photograph)
