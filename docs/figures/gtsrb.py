@@ -53,7 +53,7 @@ class Run:
     @property
     def kind(self):
         """What runs that differ in seed and backend alone have in common."""
-        names = ("model", "augment", "epochs", "batch_size", "precision")
+        names = ("model", "augment", "every", "epochs", "batch_size", "precision")
         return tuple(self.settings[name] for name in names)
 
 
@@ -63,12 +63,25 @@ def main(arguments=None):
     parser.add_argument("--keep", nargs="+", type=Path, default=[], metavar="RUN")
     for folder in parser.parse_args(arguments).keep:
         keep(folder)
-    runs = [read(folder) for folder in sorted(RUNS.iterdir())]
-    costs = [json.loads(path.read_text()) for path in sorted(COSTS.glob("cost-*.json"))]
+    runs = read_runs()
     IMAGES.mkdir(parents=True, exist_ok=True)
     curves(runs).savefig(IMAGES / "curves.png", dpi=110)
     perturbations(runs).savefig(IMAGES / "perturbed.png", dpi=110)
-    text = PAGE.read_text()
+    PAGE.write_text(with_tables(PAGE.read_text(), runs, read_costs()))
+
+
+def read_runs():
+    """All kept runs."""
+    return [read(folder) for folder in sorted(RUNS.iterdir())]
+
+
+def read_costs():
+    """What was measured of costs, a dictionary for each backend and precision."""
+    return [json.loads(path.read_text()) for path in sorted(COSTS.glob("cost-*.json"))]
+
+
+def with_tables(text, runs, costs):
+    """The page with its tables made anew."""
     for name, table in {
         "runs": results_table(runs),
         "perturbed": perturbed_table(runs),
@@ -78,14 +91,15 @@ def main(arguments=None):
         "share": share_table(costs),
     }.items():
         text = replaced(text, name, table)
-    PAGE.write_text(text)
+    return text
 
 
 def keep(folder):
     """Copies what a finished run has written."""
     settings = json.loads((folder / "settings.json").read_text())
     augmented = "" if settings["augment"] == "none" else f"-{settings['augment']}"
-    name = f"{settings['model']}{augmented}-seed{settings['seed']}"
+    every = "" if settings["every"] == 1 else f"-every{settings['every']}"
+    name = f"{settings['model']}{augmented}{every}-seed{settings['seed']}"
     target = RUNS / name
     target.mkdir(parents=True, exist_ok=True)
     for file in TABLES:

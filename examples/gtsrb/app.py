@@ -74,6 +74,13 @@ def parse(arguments):
         const="brightness",
         help="how training images are changed; alone: brightness; default: the model's own choice",
     )
+    parser.add_argument(
+        "--every",
+        type=positive,
+        metavar="N",
+        help="train on every Nth frame of each track, for quick experiments: frames of a track are "
+        "near-copies (default: 1, all)",
+    )
     parser.add_argument("--epochs", type=positive, help="default: the model's own; sample: 12")
     parser.add_argument("--batch-size", type=positive, help="default: the model's own; sample: 32")
     parser.add_argument("--seed", type=int, help="default: 0")
@@ -132,6 +139,7 @@ def run(options, devices):
     keras.config.set_dtype_policy(precision if precision == "float32" else f"mixed_{precision}")
     configuration = CONFIGURATIONS[settings["model"]]
     data = load_data(settings["data"], configuration.preprocessing)
+    data = data.with_every(settings["every"])
     if settings["final"]:
         data = data.with_validation_in_training()
     checkpoint = folder / training.CHECKPOINT
@@ -196,6 +204,7 @@ def new_run(options):
         "data": data if data in ("sample", "full") else str(Path(data).resolve()),
         "model": name,
         "augment": options.augment or configuration.augmentation,
+        "every": options.every or 1,
         "epochs": options.epochs or (SAMPLE_EPOCHS if sample else recipe.epochs),
         "batch_size": options.batch_size or (SAMPLE_BATCH_SIZE if sample else recipe.batch_size),
         "precision": options.precision or PRECISIONS[0],

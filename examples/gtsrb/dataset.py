@@ -55,6 +55,14 @@ class Dataset:
     validation: ImageSet
     test: ImageSet | None = None
 
+    def with_every(self, step):
+        """The same with every so manieth frame of each track to train on, the larger ones."""
+        count, mask = {}, np.zeros(len(self.train), bool)
+        for i, track in enumerate(self.train.tracks.tolist()):
+            count[track] = count.get(track, 0) + 1
+            mask[i] = count[track] % step == 0
+        return replace(self, train=self.train.where(mask))
+
     def with_validation_in_training(self):
         """The same with all images to train on, for a final model."""
         parts = (self.train, self.validation)

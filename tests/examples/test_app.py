@@ -172,7 +172,7 @@ def test_predict(tmp_path, capsys):
 )
 def test_errors(tmp_path, monkeypatch, capsys, arguments, message):
     monkeypatch.chdir(tmp_path)
-    settings = {"data": "sample", "model": "stn", "augment": "none", "epochs": 3}
+    settings = {"data": "sample", "model": "stn", "augment": "none", "every": 1, "epochs": 3}
     settings |= {"batch_size": 32, "precision": "float32", "final": False, "seed": 0}
     for name in "abcd":
         (tmp_path / name).mkdir()

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 from gtsrb import archives, dataset, splits
 from gtsrb.configurations import COLOR_48, GREY_32
+from gtsrb.dataset import ImageSet
 from gtsrb.errors import DataError
 from gtsrb.preprocessing import Preprocessing, decode
 from PIL import Image
@@ -163,6 +164,17 @@ def test_cache_tells_preprocessings_apart(small_official, tmp_path):
         for preprocessing in (GREY_32, COLOR_48, GREY_32, Preprocessing(32, color=True))
     ]
     assert shapes == [(32, 32, 1), (48, 48, 3), (32, 32, 1), (32, 32, 3)]
+
+
+def test_every_third_frame_of_each_track():
+    labels = np.array([0] * 7 + [1] * 3 + [2] * 2)
+    frames = ImageSet(np.arange(12), labels, np.array([f"track {label}" for label in labels]))
+    data = dataset.Dataset("frames", frames, frames)
+    thinned = data.with_every(3)
+    assert thinned.train.images.tolist() == [2, 5, 9]
+    assert thinned.train.labels.tolist() == [0, 0, 1]
+    assert thinned.validation is frames
+    assert data.with_every(1).train.images.tolist() == list(range(12))
 
 
 def test_final_training_set_is_everything():
