@@ -2,6 +2,7 @@
 
 import importlib.util
 import pathlib
+import sys
 
 import numpy as np
 import pytest
@@ -13,7 +14,7 @@ DOCS = pathlib.Path(__file__).parents[1] / "docs"
 def page():
     """The script that rebuilds the page, as a module."""
     spec = importlib.util.spec_from_file_location("gtsrb_page", DOCS / "figures" / "gtsrb.py")
-    module = importlib.util.module_from_spec(spec)
+    module = sys.modules[spec.name] = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(module)
     return module
 

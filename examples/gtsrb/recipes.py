@@ -81,5 +81,7 @@ SGD = Recipe(
     epochs=14,
     batch_size=50,
 )
-# For `best`: twice the steps an epoch, and time for the augmentation to be worth its while.
-SMALL_STEPS = Recipe(averaging=0.999, epochs=20, batch_size=128)
+# For `best`: twice the steps an epoch, and time for the augmentation to be worth its while. An average
+# over a thousand steps instead of a hundred would not go with the statistics of the batch
+# normalizations, which are not averaged: 5 % validation accuracy after three epochs, of 94 training.
+SMALL_STEPS = Recipe(averaging=0.99, epochs=20, batch_size=128)
