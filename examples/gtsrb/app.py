@@ -26,7 +26,6 @@ PRETRAINED = Path(__file__).with_name("pretrained.keras")
 
 # The sample holds only a few of a recipe's batches: smaller ones, and some more epochs.
 SAMPLE_EPOCHS, SAMPLE_BATCH_SIZE = 12, 32
-PRECISIONS = ("float32", "bfloat16", "float16")
 
 
 def main(arguments=None):
@@ -86,11 +85,10 @@ def parse(arguments):
     parser.add_argument("--seed", type=int, help="default: 0")
     parser.add_argument(
         "--mixed-precision",
-        nargs="?",
+        action="store_const",
         dest="precision",
-        choices=PRECISIONS[1:],
-        const=PRECISIONS[1],
-        help="compute in bfloat16 (default) or float16, keep the weights in float32",
+        const="bfloat16",
+        help="compute in bfloat16, keep the weights in float32",
     )
     parser.add_argument(
         "--distribute",
@@ -207,7 +205,7 @@ def new_run(options):
         "every": options.every or 1,
         "epochs": options.epochs or (SAMPLE_EPOCHS if sample else recipe.epochs),
         "batch_size": options.batch_size or (SAMPLE_BATCH_SIZE if sample else recipe.batch_size),
-        "precision": options.precision or PRECISIONS[0],
+        "precision": options.precision or "float32",
         "final": bool(options.final),
         "seed": options.seed or 0,
     }

@@ -77,16 +77,15 @@ def test_run_leaves_what_it_promises(tmp_path, capsys):
     assert f"{100 * (1 - errors / 86):.2f} %" == f"{100 * history[-1]['val_accuracy']:.2f} %"
 
 
-@pytest.mark.parametrize("precision", ["bfloat16", "float16"])
-def test_mixed_precision_keeps_weights_in_float32(tmp_path, precision, capsys):
-    assert _run(tmp_path / "a", "--mixed-precision", precision, "--augment", "all") == 0
-    assert f"{precision}\n" in capsys.readouterr().out
+def test_mixed_precision_keeps_weights_in_float32(tmp_path, capsys):
+    assert _run(tmp_path / "a", "--mixed-precision", "--augment", "all") == 0
+    assert "bfloat16\n" in capsys.readouterr().out
     history = callbacks.read_history(tmp_path / "a" / "history.csv")
     assert [row["epoch"] for row in history] == [1, 2, 3]
     assert all(np.isfinite(list(row.values())).all() for row in history)
     model = keras.models.load_model(tmp_path / "a" / "model.keras")
     assert {weight.dtype for weight in model.trainable_variables} == {"float32"}
-    assert model.get_layer("spatial_transformer").compute_dtype == precision
+    assert model.get_layer("spatial_transformer").compute_dtype == "bfloat16"
 
 
 def test_run_on_the_archives_reports_the_official_test_set(small_official, tmp_path, monkeypatch):
