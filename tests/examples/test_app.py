@@ -8,7 +8,7 @@ from pathlib import Path
 import keras
 import numpy as np
 import pytest
-from gtsrb import app, callbacks, dataset, figures, report
+from gtsrb import app, callbacks, dataset, figures, make_pretrained, report
 from gtsrb.configurations import GREY_32
 from keras import layers
 from PIL import Image
@@ -197,3 +197,22 @@ def test_errors(tmp_path, monkeypatch, capsys, arguments, message):
     assert app.main([argument.format(a="a", b="b", c="c", d="d") for argument in arguments]) == 2
     error = capsys.readouterr().err
     assert re.search(f"^gtsrb.py: .*{message}", error, flags=re.MULTILINE), error
+
+
+def test_prediction_without_a_run_takes_the_bundled_model(tmp_path, monkeypatch, capsys):
+    assert _run(tmp_path / "a", "--mixed-precision", "--augment", "brightness") == 0
+    monkeypatch.setattr(app, "PRETRAINED", tmp_path / "pretrained.keras")
+    make_pretrained.main(tmp_path / "a")
+    bundled = keras.models.load_model(tmp_path / "pretrained.keras")
+    assert {layer.compute_dtype for layer in bundled.layers} == {"float32"}
+    trained = keras.models.load_model(tmp_path / "a" / "model.keras")
+    images = dataset.load_sample(GREY_32).validation.images
+    logits = [model.predict(images, verbose=0) for model in (bundled, trained)]
+    np.testing.assert_allclose(*logits, atol=0.1)
+    Image.new("RGB", (50, 40), (200, 0, 0)).save(tmp_path / "sign.png")
+    capsys.readouterr()
+    assert app.main(["--predict", str(tmp_path / "sign.png")]) == 0
+    out = capsys.readouterr().out
+    assert "The model bundled with this example" in out
+    assert f"{tmp_path / 'sign.png'}  " in out
+    assert (tmp_path / "runs" / "predictions.png").exists()

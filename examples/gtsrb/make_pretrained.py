@@ -1,0 +1,42 @@
+"""Makes `pretrained.keras`, the model bundled with the example, from a finished run.
+
+    python -m gtsrb.make_pretrained RUN      (in examples/; RUN is the folder of the run)
+
+The bundled model computes in float32, whatever the run did, so that it is equally good and equally
+fast on machines that know no bfloat16; and it leaves out the augmentation.
+"""
+
+from __future__ import annotations
+
+import json
+import sys
+from pathlib import Path
+
+import keras
+
+from gtsrb import app, models, predict
+from gtsrb.files import save_model
+
+
+def main(run):
+    """Writes the bundled model from the run in this folder."""
+    settings = json.loads((run / app.SETTINGS).read_text())
+    trained = predict.load_model(run / app.MODEL)
+    keras.config.set_dtype_policy("float32")
+    model = models.build_model(settings["model"])
+    parts = zip(_networks(model), _networks(trained), strict=True)
+    for part, source in parts:
+        part.set_weights(source.get_weights())
+    save_model(model, app.PRETRAINED)
+    print(f"{app.PRETRAINED}: {app.PRETRAINED.stat().st_size / 1e6:.2f} MB")
+
+
+def _networks(model):
+    """The layers that were trained, in order."""
+    return [layer for layer in model.layers if layer.trainable_weights]
+
+
+if __name__ == "__main__":
+    if len(sys.argv) != 2:
+        sys.exit(__doc__)
+    main(Path(sys.argv[1]))
