@@ -36,6 +36,11 @@ class Devices:
         """Whether this process is the one that prints and writes."""
         return self.rank == 0
 
+    @contextlib.contextmanager
+    def main_first(self):
+        """Within it, other processes wait until the main one is through."""
+        yield
+
     def share(self, batch):
         """The part of a batch that this process has to feed to its devices."""
         return batch
@@ -103,6 +108,16 @@ def _torch():
 
 class _TorchProcesses(Devices):
     """The processes that `torchrun` has started, one a device."""
+
+    @contextlib.contextmanager
+    def main_first(self):
+        import torch
+
+        if not self.is_main:
+            torch.distributed.barrier()
+        yield
+        if self.is_main:
+            torch.distributed.barrier()
 
     def share(self, batch):
         return batch[self.rank :: self.count]

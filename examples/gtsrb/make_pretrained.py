@@ -14,21 +14,21 @@ from pathlib import Path
 
 import keras
 
-from gtsrb import app, models, predict
+from gtsrb import models, predict, runs
 from gtsrb.files import save_model
 
 
 def main(run):
     """Writes the bundled model from the run in this folder."""
-    settings = json.loads((run / app.SETTINGS).read_text())
-    trained = predict.load_model(run / app.MODEL)
+    settings = json.loads((run / runs.SETTINGS).read_text())
+    trained = predict.load_model(run / runs.MODEL)
     keras.config.set_dtype_policy("float32")
     model = models.build_model(settings["model"])
     parts = zip(_networks(model), _networks(trained), strict=True)
     for part, source in parts:
         part.set_weights(source.get_weights())
-    save_model(model, app.PRETRAINED)
-    print(f"{app.PRETRAINED}: {app.PRETRAINED.stat().st_size / 1e6:.2f} MB")
+    save_model(model, runs.PRETRAINED)
+    print(f"{runs.PRETRAINED}: {runs.PRETRAINED.stat().st_size / 1e6:.2f} MB")
 
 
 def _networks(model):

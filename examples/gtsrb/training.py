@@ -17,6 +17,7 @@ CHECKPOINT = "checkpoint.keras"
 HISTORY = "history.csv"
 THETA = "theta.npy"
 LOOKS = "looks"  # a picture an epoch, and the animation
+LOOKED_AT = 8  # validation images in them
 
 
 def train(model, dataset, folder, recipe, *, epochs, batch_size, seed, devices=ONE_DEVICE):
@@ -69,7 +70,7 @@ def looks(model, images, folder):
     """The callback that draws where the model looks, if it has a spatial transformer."""
     if spatial_transformer(model) is None:
         return []
-    drawn = np.linspace(0, len(images), 8, endpoint=False).astype(int)
+    drawn = np.linspace(0, len(images), LOOKED_AT, endpoint=False).astype(int)
     return [TransformerGallery(images.images[drawn], folder, frame_seconds=0.5)]
 
 

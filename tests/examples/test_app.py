@@ -8,7 +8,7 @@ from pathlib import Path
 import keras
 import numpy as np
 import pytest
-from gtsrb import app, callbacks, dataset, figures, make_pretrained, report
+from gtsrb import app, callbacks, dataset, figures, make_pretrained, report, runs, training
 from gtsrb.configurations import GREY_32
 from keras import layers
 from PIL import Image
@@ -32,7 +32,9 @@ def small_and_few(small_networks, monkeypatch, tmp_path):
     # Adam turns the rounding errors of a zero gradient into whole steps: runs would not compare.
     monkeypatch.setattr(keras.optimizers, "Adam", keras.optimizers.SGD)
     monkeypatch.setattr(figures, "GALLERY_IMAGES", 3)
-    monkeypatch.setattr(app, "RUNS", tmp_path / "runs")
+    monkeypatch.setattr(figures, "WRONG_TRACKS", 4)
+    monkeypatch.setattr(training, "LOOKED_AT", 1)
+    monkeypatch.setattr(runs, "RUNS", tmp_path / "runs")
     yield few
     keras.config.set_dtype_policy("float32")
 
@@ -201,7 +203,7 @@ def test_errors(tmp_path, monkeypatch, capsys, arguments, message):
 
 def test_prediction_without_a_run_takes_the_bundled_model(tmp_path, monkeypatch, capsys):
     assert _run(tmp_path / "a", "--mixed-precision", "--augment", "brightness") == 0
-    monkeypatch.setattr(app, "PRETRAINED", tmp_path / "pretrained.keras")
+    monkeypatch.setattr(runs, "PRETRAINED", tmp_path / "pretrained.keras")
     make_pretrained.main(tmp_path / "a")
     bundled = keras.models.load_model(tmp_path / "pretrained.keras")
     assert {layer.compute_dtype for layer in bundled.layers} == {"float32"}

@@ -1,0 +1,94 @@
+"""Where runs are kept, and the settings of each."""
+
+from __future__ import annotations
+
+import datetime
+import json
+from pathlib import Path
+
+import keras
+
+from gtsrb.configurations import CONFIGURATIONS
+from gtsrb.errors import RunError
+
+RUNS = Path("runs")
+MODEL = "model.keras"
+SETTINGS = "settings.json"
+PRETRAINED = Path(__file__).with_name("pretrained.keras")
+
+# The sample holds only a few of a recipe's batches: smaller ones, and some more epochs.
+SAMPLE_EPOCHS, SAMPLE_BATCH_SIZE = 12, 32
+
+
+def new_run(options, *, may_exist=False):
+    """The folder and the settings of a run that starts now.
+
+    Args:
+        options: The parsed command line.
+        may_exist: bool. Whether the folder may hold this run already: where several processes
+            share it, the first of them may have been quicker.
+    """
+    data = options.data or "sample"
+    name = options.model or "stn"
+    configuration = CONFIGURATIONS[name]
+    recipe = configuration.recipe
+    sample = data == "sample"
+    settings = {
+        "data": data if data in ("sample", "full") else str(Path(data).resolve()),
+        "model": name,
+        "augment": options.augment or configuration.augmentation,
+        "every": options.every or 1,
+        "epochs": options.epochs or (SAMPLE_EPOCHS if sample else recipe.epochs),
+        "batch_size": options.batch_size or (SAMPLE_BATCH_SIZE if sample else recipe.batch_size),
+        "precision": options.precision or "float32",
+        "final": bool(options.final),
+        "seed": options.seed or 0,
+    }
+    now = datetime.datetime.now().strftime("%Y%m%d-%H%M%S")
+    folder = options.output or RUNS / f"{now}-{name}-{keras.backend.backend()}"
+    if (folder / SETTINGS).exists() and not may_exist:
+        raise RunError(
+            f"{folder} already holds a run. Pass `--resume` to go on with it, or another --output."
+        )
+    return folder, settings
+
+
+def resumed_run(options):
+    """The folder and the settings of the run to go on with."""
+    folder = options.output or latest(lambda run: not (run / MODEL).exists(), "interrupted")
+    if not (folder / SETTINGS).exists():
+        raise RunError(f"{folder} holds no run to resume. Pass its folder with --output.")
+    if (folder / MODEL).exists():
+        raise RunError(f"The run in {folder} is finished. Start another without `--resume`.")
+    settings = json.loads((folder / SETTINGS).read_text())
+    for name, value in settings.items():
+        given = getattr(options, name)
+        if name == "data" and given is not None and given not in ("sample", "full"):
+            given = str(Path(given).resolve())
+        if given is not None and given != value:
+            raise RunError(
+                f"The run in {folder} has {name}={value!r}, not {given!r}. A resumed run keeps "
+                "its settings: leave the option out, or start a new run."
+            )
+    return folder, settings
+
+
+def trained_model(output):
+    """The path of a trained model, and the folder for what it is asked."""
+    if output is None:
+        try:
+            output = latest(lambda run: (run / MODEL).exists(), "finished")
+        except RunError:
+            print(f"The model bundled with this example (no finished run in {RUNS}):")
+            return PRETRAINED, RUNS
+    if not (output / MODEL).exists():
+        raise RunError(f"{output} holds no {MODEL}. Train first: `python examples/gtsrb.py`.")
+    return output / MODEL, output
+
+
+def latest(wanted, what):
+    """The newest run below `RUNS` for which `wanted` is true."""
+    runs = [path.parent for path in RUNS.glob(f"*/{SETTINGS}") if wanted(path.parent)]
+    if not runs:
+        raise RunError(f"There is no {what} run in {RUNS}. Pass its folder with --output.")
+    return max(runs, key=lambda run: (run / SETTINGS).stat().st_mtime)
