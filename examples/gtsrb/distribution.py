@@ -45,8 +45,10 @@ class Devices:
         """The part of a batch that this process has to feed to its devices."""
         return batch
 
-    def prepare(self, model):
-        """Makes a compiled model train on these devices."""
+    @contextlib.contextmanager
+    def training(self, model):
+        """Within it, a compiled model trains on these devices."""
+        yield
 
     def close(self):
         """Ends what was started."""
@@ -82,7 +84,7 @@ def _tensorflow():
     strategy = tf.distribute.MirroredStrategy(
         [device.name for device in tf.config.list_logical_devices(kind)]
     )
-    return Devices(strategy.num_replicas_in_sync, scope=strategy.scope())
+    return _Replicas(strategy.num_replicas_in_sync, scope=strategy.scope())
 
 
 def _jax():
@@ -106,6 +108,30 @@ def _torch():
     return _TorchProcesses(torch.distributed.get_world_size(), torch.distributed.get_rank())
 
 
+class _Replicas(Devices):
+    """The devices of one TensorFlow process."""
+
+    @contextlib.contextmanager
+    def training(self, model):
+        # Not from the start: a model saved with it is one that no other backend can load.
+        found = list(_batch_normalizations(model))
+        for layer in found:
+            layer.synchronized = True
+        try:
+            yield
+        finally:
+            for layer in found:
+                layer.synchronized = False
+
+
+def _batch_normalizations(layer):
+    for inner in (*getattr(layer, "layers", ()), getattr(layer, "localization_network", None)):
+        if isinstance(inner, keras.layers.BatchNormalization):
+            yield inner
+        if inner is not None:
+            yield from _batch_normalizations(inner)
+
+
 class _TorchProcesses(Devices):
     """The processes that `torchrun` has started, one a device."""
 
@@ -122,7 +148,8 @@ class _TorchProcesses(Devices):
     def share(self, batch):
         return batch[self.rank :: self.count]
 
-    def prepare(self, model):
+    @contextlib.contextmanager
+    def training(self, model):
         import torch
 
         # Starts by giving every process the weights of the first.
@@ -148,6 +175,10 @@ class _TorchProcesses(Devices):
             return {metric.name: metric.result() for metric in model.metrics}
 
         model.train_step = train_step
+        try:
+            yield
+        finally:
+            del model.train_step
 
     def close(self):
         import torch

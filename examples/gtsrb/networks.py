@@ -159,11 +159,7 @@ def logits(x):
 
 def batch_norm(name=None):
     """Batch normalization that follows the network closely enough to evaluate every epoch."""
-    # Over all devices where there are several; only TensorFlow needs to be asked.
-    synchronized = keras.backend.backend() == "tensorflow"
-    return layers.BatchNormalization(
-        momentum=BATCH_NORM_MOMENTUM, synchronized=synchronized, name=name
-    )
+    return layers.BatchNormalization(momentum=BATCH_NORM_MOMENTUM, name=name)
 
 
 def dropout(rate):

@@ -38,7 +38,6 @@ def train(model, dataset, folder, recipe, *, epochs, batch_size, seed, devices=O
     steps = steps_per_epoch(dataset.train, batch_size)
     if not model.compiled:
         recipe.compile(model, steps=epochs * steps)
-    devices.prepare(model)
     # The optimizer knows how far the run has come.
     done = int(keras.ops.convert_to_numpy(model.optimizer.iterations)) // steps
     callbacks = [RandomSeeds(seed, devices.rank)]
@@ -53,15 +52,16 @@ def train(model, dataset, folder, recipe, *, epochs, batch_size, seed, devices=O
         ]
     if done < epochs:
         verbose = "auto" if sys.stdout.isatty() else 2  # no bars in a log file
-        model.fit(
-            Batches(dataset.train, batch_size, seed, done, epochs, devices),
-            steps_per_epoch=steps,
-            shuffle=False,  # done by `Batches`; Keras would shuffle the batches of all epochs
-            epochs=epochs,
-            initial_epoch=done,
-            callbacks=callbacks,
-            verbose=verbose if devices.is_main else 0,
-        )
+        with devices.training(model):
+            model.fit(
+                Batches(dataset.train, batch_size, seed, done, epochs, devices),
+                steps_per_epoch=steps,
+                shuffle=False,  # done by `Batches`; Keras would shuffle the batches of all epochs
+                epochs=epochs,
+                initial_epoch=done,
+                callbacks=callbacks,
+                verbose=verbose if devices.is_main else 0,
+            )
     else:  # interrupted after the last epoch, before the report: what `fit` does at its end
         model.optimizer.finalize_variable_values(model.trainable_variables)
 

@@ -83,6 +83,7 @@ def main(which, path):
                 for i, w in enumerate(model.trainable_variables)
             },
         )
+        model.save(Path(path).with_suffix(".keras"))
     devices.close()
 
 
