@@ -32,32 +32,40 @@ def test_every_picture_of_the_page_is_there(page):
 
 
 def test_history_and_predictions_of_a_run_agree(page):
-    for run in page.read_runs():
+    runs = page.read_runs()
+    assert runs
+    for run in runs:
         share = 1 - run.errors / len(run.predictions)
         assert float(run.history[-1]["val_accuracy"]) == pytest.approx(share, abs=1e-9)
         assert len(run.history) == run.settings["epochs"]
         assert run.perturbed["as they are"] == run.errors
 
 
-def _run(page, right, tracks):
-    predictions = [
-        {"track": track, "class": "1", "predicted": "1" if r else "2"}
-        for r, track in zip(right, tracks, strict=True)
-    ]
-    return page.Run("run", {}, [], predictions, {})
-
-
-def test_interval_is_by_track(page):
+def test_interval_and_chance_are_by_track(page):
     """One track of 30 that only the first reads may as well have been another."""
-    tracks = np.repeat(np.arange(20), 30)
-    first = np.ones(600, bool)
-    second = tracks != 7
-    low, high = page.fewer_errors(_run(page, first, tracks), first, second)
+    one_track = np.where(np.arange(20) == 7, 30.0, 0.0)
+    low, high = page.interval(one_track)
     assert low == 0
     assert 60 <= high <= 120
-    low, high = page.fewer_errors(_run(page, first, tracks), first, tracks % 2 == 0)
-    assert low > 150
-    assert high < 450
+    assert page.sign_flip(one_track) == 1
+    every_track = np.full(20, 15.0)
+    assert tuple(page.interval(every_track)) == (300, 300)
+    assert page.sign_flip(every_track) < 1e-3
+    assert page.sign_flip(np.zeros(20)) == 1
+
+
+def test_gains_are_of_the_same_images_and_by_track(page):
+    def run(predicted, tracks="aabb"):
+        rows = [
+            {"track": track, "class": "1", "predicted": p}
+            for track, p in zip(tracks, predicted, strict=True)
+        ]
+        return page.Run("run", {}, [], rows, {})
+
+    assert page.track_gains(run("1122"), run("2222")).tolist() == [2, 0]
+    assert page.track_gains(run("1221"), run("2211")).tolist() == [1, -1]
+    with pytest.raises(ValueError, match="different images"):
+        page.track_gains(run("1111"), run("1111", "abab"))
 
 
 def test_table_without_a_place_is_an_error(page):

@@ -21,7 +21,6 @@ from pathlib import Path
 
 import numpy as np
 from matplotlib.figure import Figure
-from scipy.stats import binomtest
 
 DOCS = Path(__file__).parents[1]
 PAGE = DOCS / "gtsrb-results.md"
@@ -49,12 +48,6 @@ class Run:
     def errors(self):
         """Validation images with a wrong answer."""
         return sum(row["class"] != row["predicted"] for row in self.predictions)
-
-    @property
-    def kind(self):
-        """What runs that differ in seed and backend alone have in common."""
-        names = ("model", "augment", "every", "epochs", "batch_size", "precision")
-        return tuple(self.settings[name] for name in names)
 
 
 def main(arguments=None):
@@ -97,11 +90,17 @@ def with_tables(text, runs, costs):
 def keep(folder):
     """Copies what a finished run has written."""
     settings = json.loads((folder / "settings.json").read_text())
+    if settings["final"] or not (folder / "predictions.csv").exists():
+        raise SystemExit(f"{folder} is not finished, or was trained on the validation images too.")
     augmented = "" if settings["augment"] == "none" else f"-{settings['augment']}"
     every = "" if settings["every"] == 1 else f"-every{settings['every']}"
     name = f"{settings['model']}{augmented}{every}-seed{settings['seed']}"
     target = RUNS / name
-    target.mkdir(parents=True, exist_ok=True)
+    if target.exists():
+        raise SystemExit(
+            f"{target} is there already. Delete it first, if {folder} is to replace it."
+        )
+    target.mkdir(parents=True)
     for file in TABLES:
         if (folder / file).exists():
             shutil.copyfile(folder / file, target / file)
@@ -133,7 +132,8 @@ def read(folder):
 def results_table(runs):
     """Accuracy and errors of every run."""
     lines = [
-        "| run | augmentation | epochs | precision | validation accuracy | errors | by epoch, % |",
+        "| run | augmentation | epochs | backend, precision | validation accuracy | errors "
+        "| by epoch, % |",
         "|---|---|---|---|---|---|---|",
     ]
     for run in runs:
@@ -141,7 +141,7 @@ def results_table(runs):
         count = len(run.predictions)
         by_epoch = ", ".join(f"{100 * float(row['val_accuracy']):.1f}" for row in run.history)
         lines.append(
-            f"| {s['model']}, seed {s['seed']} | {s['augment']} | {s['epochs']} | {s['precision']} "
+            f"| {run.name} | {s['augment']} | {s['epochs']} | {s['backend']}, {s['precision']} "
             f"| **{100 * (1 - run.errors / count):.2f} %** | {run.errors} of {count:,} "
             f"| {by_epoch} |"
         )
@@ -162,8 +162,8 @@ def perturbed_table(runs):
 def pairs_table(runs):
     """What a transformer changes: pairs of runs that differ in nothing else."""
     lines = [
-        "| with | without | fewer errors (95 % interval, by track) "
-        "| only the first right, only the second | McNemar's p |",
+        "| with | without | fewer errors (95 % interval) | only the first right, only the second "
+        "| p |",
         "|---|---|---|---|---|",
     ]
     for first_model, second_model in PAIRS:
@@ -173,13 +173,12 @@ def pairs_table(runs):
                     continue
                 if first.settings["model"] != first_model:
                     continue
+                gains = track_gains(first, second)
+                low, high = interval(gains)
                 a, b = _right(first), _right(second)
-                low, high = fewer_errors(first, a, b)
-                only_first, only_second = int((a & ~b).sum()), int((b & ~a).sum())
-                p = binomtest(only_first, only_first + only_second).pvalue
                 lines.append(
-                    f"| {first.name} | {second.name} | {only_first - only_second} "
-                    f"({low:.0f} to {high:.0f}) | {only_first}, {only_second} | {p:.2g} |"
+                    f"| {first.name} | {second.name} | {gains.sum():.0f} ({low:.0f} to {high:.0f}) "
+                    f"| {(a & ~b).sum()}, {(b & ~a).sum()} | {sign_flip(gains):.2g} |"
                 )
     return lines
 
@@ -188,17 +187,31 @@ def _right(run):
     return np.array([row["class"] == row["predicted"] for row in run.predictions])
 
 
-def fewer_errors(run, first, second):
-    """95 % interval of how many fewer errors the first makes, resampling whole tracks.
+def track_gains(first, second):
+    """How many fewer errors the first run makes on each track."""
+    tracks, others = ([row["track"] for row in run.predictions] for run in (first, second))
+    if tracks != others:
+        raise ValueError(f"{first.name} and {second.name} were validated on different images.")
+    _, track = np.unique(tracks, return_inverse=True)
+    return np.bincount(track, weights=_right(first).astype(float) - _right(second))
 
-    The frames of a track are near-copies: McNemar's test, which takes them for independent, is
-    much too sure.
+
+def interval(gains):
+    """95 % interval of the sum of the tracks' gains, resampling whole tracks.
+
+    The frames of a track are near-copies: what takes images for independent, such as McNemar's
+    test, is much too sure.
     """
-    _, track = np.unique([row["track"] for row in run.predictions], return_inverse=True)
-    gain = np.bincount(track, weights=first.astype(float) - second)
     rng = np.random.default_rng(0)
-    sums = gain[rng.integers(0, len(gain), (RESAMPLES, len(gain)))].sum(axis=1)
+    sums = gains[rng.integers(0, len(gains), (RESAMPLES, len(gains)))].sum(axis=1)
     return np.quantile(sums, [0.025, 0.975])
+
+
+def sign_flip(gains):
+    """How often chance gives a sum as far from 0, if each track may as well favour the other."""
+    signs = np.random.default_rng(0).choice([-1, 1], (RESAMPLES, len(gains)))
+    sums = np.abs((signs * gains).sum(axis=1))
+    return float((1 + (sums >= abs(gains.sum())).sum()) / (1 + RESAMPLES))
 
 
 def hardest_table(runs):
@@ -223,7 +236,10 @@ def hardest_table(runs):
 
 def cost_table(costs):
     """Images a second, parameters and bytes."""
+    machines = sorted({cost["machine"] for cost in costs})
     lines = [
+        f"Batches of 128; medians and quartiles over steps; on {' and '.join(machines)}.",
+        "",
         "| model | parameters | `model.keras` | backend, precision | training images/s "
         "| inference images/s | making a batch, of a step |",
         "|---|---|---|---|---|---|---|",

@@ -32,6 +32,9 @@ def main(arguments=None):
     except (DataError, RunError) as error:
         print(f"gtsrb.py: {error}", file=sys.stderr)
         return 2
+    except OSError as error:  # an output folder that cannot be written, a full disk
+        print(f"gtsrb.py: {error}. Choose another --output, or make room.", file=sys.stderr)
+        return 2
     except KeyboardInterrupt:  # while images were read: nothing to resume, nothing half-written
         print("\nStopped.")
         return 130
@@ -44,7 +47,6 @@ def run(options, devices):
             folder, settings = runs.resumed_run(options)
         else:
             folder, settings = runs.new_run(options, may_exist=not devices.is_main)
-        distribution.check_batch_size(settings["batch_size"], devices)
         keras.utils.set_random_seed(settings["seed"])
         precision = settings["precision"]
         keras.config.set_dtype_policy(precision if precision == "float32" else f"mixed_{precision}")
@@ -53,6 +55,7 @@ def run(options, devices):
     data = data.with_every(settings["every"])
     if settings["final"]:
         data = data.with_validation_in_training()
+    distribution.check_batch_size(min(settings["batch_size"], len(data.train)), devices)
     checkpoint = folder / training.CHECKPOINT
     with devices.scope:
         if checkpoint.exists():
@@ -82,7 +85,10 @@ def run(options, devices):
                 save_model(bare, folder / runs.MODEL)
                 checkpoint.unlink()
         except KeyboardInterrupt:
-            print(f"\nStopped. `--resume --output {folder}` goes on after the last whole epoch.")
+            if devices.is_main:
+                print(
+                    f"\nStopped. `--resume --output {folder}` goes on after the last whole epoch."
+                )
             return 130
     return 0
 

@@ -8,33 +8,67 @@ import keras
 import numpy as np
 
 from gtsrb import evaluation, models
+from gtsrb.distribution import ONE_DEVICE
 from gtsrb.files import save_model, whole_or_absent
 
 FOLLOWED_IMAGES = 256  # validation images whose theta is followed over training
 
 
 class RandomSeeds(keras.callbacks.Callback):
-    """Makes what is random in an epoch depend on the seed, the epoch and the process alone.
+    """Makes what is random in an epoch depend on the seed, the epoch and the device alone.
 
     A saved model does not hold the state of its random generators: without this, a resumed run
     would drop other units, and change other images, than an uninterrupted one.
     """
 
-    def __init__(self, seed, rank=0):
+    def __init__(self, seed, devices=ONE_DEVICE):
         super().__init__()
-        self._key = (seed, rank)
+        self._seed = seed
+        self._devices = devices
 
     def on_epoch_begin(self, epoch, logs=None):
-        rng = np.random.default_rng((*self._key, epoch))
+        rng = np.random.default_rng((self._seed, epoch))
         for variable in self.model.variables:
             if variable.path.endswith("seed_generator_state"):
-                variable.assign(rng.integers(2**32, size=variable.shape, dtype="uint32"))
+                shape = (self._devices.count, *variable.shape)
+                self._devices.assign(variable, rng.integers(2**32, size=shape, dtype="uint32"))
+
+
+class OfAveragedWeights(keras.callbacks.Callback):
+    """Has the ends of epochs seen by other callbacks with averaged weights, if any are averaged."""
+
+    def __init__(self, *callbacks):
+        super().__init__()
+        self._callbacks = callbacks
+
+    def set_model(self, model):
+        super().set_model(model)
+        for callback in self._callbacks:
+            callback.set_model(model)
+
+    def set_params(self, params):
+        super().set_params(params)
+        for callback in self._callbacks:
+            callback.set_params(params)
+
+    def on_train_begin(self, logs=None):
+        for callback in self._callbacks:
+            callback.on_train_begin(logs)
+
+    def on_epoch_end(self, epoch, logs=None):
+        with evaluation.averaged_weights(self.model):
+            for callback in self._callbacks:
+                callback.on_epoch_end(epoch, logs)
+
+    def on_train_end(self, logs=None):
+        for callback in self._callbacks:
+            callback.on_train_end(logs)
 
 
 class Validation(keras.callbacks.Callback):
-    """Adds loss and accuracy on the validation set to the logs, of averaged weights if any are.
+    """Adds loss and accuracy on the validation set to the logs.
 
-    The loss is the plain cross-entropy, however the training smooths its labels.
+    Not by `fit`, whose last, smaller batch several devices could not share.
     """
 
     def __init__(self, images):
@@ -42,8 +76,7 @@ class Validation(keras.callbacks.Callback):
         self._images = images
 
     def on_epoch_end(self, epoch, logs=None):
-        with evaluation.averaged_weights(self.model):
-            logits = evaluation.predict(self.model, self._images.images)
+        logits = evaluation.predict(self.model, self._images.images)
         labels = self._images.labels
         logs["val_loss"] = evaluation.cross_entropy(logits, labels)
         logs["val_accuracy"] = float((logits.argmax(axis=-1) == labels).mean())
@@ -52,12 +85,14 @@ class Validation(keras.callbacks.Callback):
 class Checkpoint(keras.callbacks.Callback):
     """Saves the model with its optimizer after each epoch, never half."""
 
-    def __init__(self, path):
+    def __init__(self, path, devices=ONE_DEVICE):
         super().__init__()
         self._path = path
+        self._devices = devices
 
     def on_epoch_end(self, epoch, logs=None):
-        save_model(self.model, self._path)
+        with self._devices.saving(self.model):
+            save_model(self.model, self._path)
 
 
 class HistoryLog(keras.callbacks.Callback):

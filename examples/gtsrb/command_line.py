@@ -45,7 +45,7 @@ def parse(arguments):
     )
     parser.add_argument("--epochs", type=positive, help="default: the model's own; sample: 12")
     parser.add_argument("--batch-size", type=positive, help="default: the model's own; sample: 32")
-    parser.add_argument("--seed", type=int, help="default: 0")
+    parser.add_argument("--seed", type=seed, help="default: 0")
     parser.add_argument(
         "--mixed-precision",
         action="store_const",
@@ -88,4 +88,12 @@ def positive(text):
     value = int(text)
     if value < 1:
         raise argparse.ArgumentTypeError(f"must be at least 1, not {value}")
+    return value
+
+
+def seed(text):
+    """An int from 0 to 2**32 - 1, for argparse."""
+    value = int(text)
+    if not 0 <= value < 2**32:
+        raise argparse.ArgumentTypeError(f"must be from 0 to 4294967295, not {value}")
     return value

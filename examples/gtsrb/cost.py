@@ -21,7 +21,9 @@ import numpy as np
 from tqdm import tqdm
 
 from gtsrb import models, training
+from gtsrb.app import device
 from gtsrb.archives import NUM_CLASSES
+from gtsrb.command_line import positive
 from gtsrb.configurations import CONFIGURATIONS
 from gtsrb.dataset import ImageSet
 from gtsrb.files import save_model, whole_or_absent
@@ -36,7 +38,7 @@ def main(arguments=None):
     parser.add_argument("models", nargs="*", default=list(CONFIGURATIONS), metavar="MODEL")
     parser.add_argument("--output", type=Path, help="a JSON file")
     parser.add_argument("--mixed-precision", action="store_true", help="compute in bfloat16")
-    parser.add_argument("--steps", type=int, default=15, help="default: 15, after 3 to warm up")
+    parser.add_argument("--steps", type=positive, default=15, help="default: 15")
     options = parser.parse_args(arguments)
     unknown = set(options.models) - set(CONFIGURATIONS)
     if unknown:
@@ -51,7 +53,7 @@ def main(arguments=None):
         result = {
             "backend": keras.backend.backend(),
             "precision": precision,
-            "machine": f"{platform.machine()}, {os.cpu_count()} CPU cores",
+            "machine": machine(),
             "keras": keras.version(),
             "batch_size": BATCH_SIZE,
             "steps": options.steps,
@@ -59,6 +61,16 @@ def main(arguments=None):
         }
         with whole_or_absent(options.output) as path:
             path.write_text(json.dumps(result, indent=1) + "\n")
+
+
+def machine():
+    """The device, and the processor with its cores."""
+    name = platform.processor() or platform.machine()
+    info = Path("/proc/cpuinfo")
+    if info.exists():
+        models_ = [line for line in info.read_text().splitlines() if line.startswith("model name")]
+        name = models_[0].partition(":")[2].strip() if models_ else name
+    return f"{device()}; {name}, {os.cpu_count()} cores"
 
 
 def measure(name, steps):
@@ -80,8 +92,11 @@ def measure(name, steps):
         started = time.perf_counter()
         batch = data[step % len(data)]
         pipeline.append(time.perf_counter() - started)
-        trained.append([_seconds(c.train_on_batch, *batch) for c in contestants])
-        predicted.append([_seconds(c.predict_on_batch, batch[0]) for c in contestants])
+        order = contestants if step % 2 else contestants[::-1]  # each is first in half of the steps
+        times = {id(c): _seconds(c.train_on_batch, *batch) for c in order}
+        trained.append([times[id(c)] for c in contestants])
+        times = {id(c): _seconds(c.predict_on_batch, batch[0]) for c in order}
+        predicted.append([times[id(c)] for c in contestants])
     trained, predicted = np.array(trained[WARMUP:]), np.array(predicted[WARMUP:])
     row = {
         "model": name,

@@ -56,11 +56,16 @@ class Dataset:
     test: ImageSet | None = None
 
     def with_every(self, step):
-        """The same with every so manieth frame of each track to train on, the larger ones."""
-        count, mask = {}, np.zeros(len(self.train), bool)
-        for i, track in enumerate(self.train.tracks.tolist()):
-            count[track] = count.get(track, 0) + 1
-            mask[i] = count[track] % step == 0
+        """The same with every `step`-th frame of each track to train on, at least its last.
+
+        Later frames are larger: the car drives towards the sign.
+        """
+        _, track = np.unique(self.train.tracks, return_inverse=True)
+        mask = np.zeros(len(self.train), bool)
+        for frames in np.split(
+            np.argsort(track, kind="stable"), np.cumsum(np.bincount(track))[:-1]
+        ):
+            mask[frames[::-1][::step]] = True
         return replace(self, train=self.train.where(mask))
 
     def with_validation_in_training(self):

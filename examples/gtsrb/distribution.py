@@ -8,6 +8,7 @@ in one process; on PyTorch `DistributedDataParallel`, one process a device, star
 from __future__ import annotations
 
 import contextlib
+import datetime
 import os
 from dataclasses import dataclass, field
 from typing import Any
@@ -50,6 +51,15 @@ class Devices:
         """Within it, a compiled model trains on these devices."""
         yield
 
+    @contextlib.contextmanager
+    def saving(self, model):
+        """Within it, a model that is being trained can be saved as one for a single device."""
+        yield
+
+    def assign(self, variable, values):
+        """Gives every device its own value of a variable, of an array (count, ...)."""
+        variable.assign(values[self.rank])
+
     def close(self):
         """Ends what was started."""
 
@@ -89,7 +99,7 @@ def _tensorflow():
 
 def _jax():
     keras.distribution.set_distribution(keras.distribution.DataParallel(auto_shard_dataset=False))
-    return Devices(len(keras.distribution.list_devices()))
+    return _JaxDevices(len(keras.distribution.list_devices()))
 
 
 def _torch():
@@ -104,8 +114,17 @@ def _torch():
     on_gpu = torch.cuda.is_available()
     if on_gpu:
         torch.cuda.set_device(int(os.environ["LOCAL_RANK"]))
-    torch.distributed.init_process_group("nccl" if on_gpu else "gloo")
+    # The others wait while the first downloads and decodes the data.
+    patience = datetime.timedelta(hours=3)
+    torch.distributed.init_process_group("nccl" if on_gpu else "gloo", timeout=patience)
     return _TorchProcesses(torch.distributed.get_world_size(), torch.distributed.get_rank())
+
+
+class _JaxDevices(Devices):
+    """The devices of one JAX process."""
+
+    def close(self):
+        keras.distribution.set_distribution(None)
 
 
 class _Replicas(Devices):
@@ -113,15 +132,34 @@ class _Replicas(Devices):
 
     @contextlib.contextmanager
     def training(self, model):
-        # Not from the start: a model saved with it is one that no other backend can load.
-        found = list(_batch_normalizations(model))
-        for layer in found:
-            layer.synchronized = True
+        _synchronize(model, True)
         try:
             yield
         finally:
-            for layer in found:
-                layer.synchronized = False
+            _synchronize(model, False)
+
+    @contextlib.contextmanager
+    def saving(self, model):
+        # No other backend can load a layer that was saved as synchronized.
+        _synchronize(model, False)
+        try:
+            yield
+        finally:
+            _synchronize(model, True)
+
+    def assign(self, variable, values):
+        import tensorflow as tf
+
+        strategy = tf.distribute.get_strategy()
+        parts = strategy.experimental_local_results(variable.value)
+        for part, value in zip(parts, values, strict=True):
+            part.assign(value)
+
+
+def _synchronize(model, wanted):
+    """Whether batch normalization sees the batch of all devices together."""
+    for layer in _batch_normalizations(model):
+        layer.synchronized = wanted
 
 
 def _batch_normalizations(layer):

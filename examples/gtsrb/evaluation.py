@@ -11,13 +11,22 @@ BATCH = 256
 
 
 def predict(model, images):
-    """Logits (n, 43) for uint8 images.
+    """The model's output, an array (n, ...) or a list of them, for n uint8 images.
 
     All batches are of one size, so that nothing is compiled twice and every device gets its share.
     """
-    missing = -len(images) % BATCH
+    batch_size = _batch_size()
+    missing = -len(images) % batch_size
     padded = np.concatenate([images, np.repeat(images[-1:], missing, axis=0)])
-    return model.predict(padded, batch_size=BATCH, verbose=0)[: len(images)]
+    outputs = model.predict(padded, batch_size=batch_size, verbose=0)
+    return keras.tree.map_structure(lambda output: output[: len(images)], outputs)
+
+
+def _batch_size():
+    """About `BATCH`, and the same number of images for each of JAX's devices."""
+    distribution = keras.distribution.distribution()
+    devices = 1 if distribution is None else distribution.device_mesh.devices.size
+    return -(-BATCH // devices) * devices
 
 
 def probabilities(logits):
@@ -41,7 +50,7 @@ def averaged_weights(model):
     swap = keras.callbacks.SwapEMAWeights()
     swap.set_model(model)
     swap.on_test_begin()
-    try:
-        yield
-    finally:
-        swap.on_test_end()
+    yield
+    # Not after an error or Ctrl-C: a prediction that was broken off has left JAX's variables empty,
+    # and the checkpoint is on disk.
+    swap.on_test_end()

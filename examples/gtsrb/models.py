@@ -6,6 +6,7 @@ import keras
 import numpy as np
 from keras import layers
 
+from gtsrb import evaluation
 from gtsrb.augmentation import AUGMENTATIONS
 from gtsrb.configurations import CONFIGURATIONS
 from keras_stn import SpatialTransformer
@@ -58,7 +59,7 @@ class Look:
 
     def __call__(self, images):
         """What it was given, what it passed on, and its thetas (n, P), for uint8 images."""
-        outputs = self._model.predict(images, batch_size=256, verbose=0)
+        outputs = evaluation.predict(self._model, images)
         return [np.asarray(output, "float32") for output in outputs]
 
     def grid(self, theta, warped, source):

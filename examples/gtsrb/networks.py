@@ -165,7 +165,7 @@ def batch_norm(name=None):
 def dropout(rate):
     """Dropout that a resumed run can repeat."""
     # Without a seed of its own the layer draws from the backend's global generator, which cannot
-    # be put back when a run is resumed; `training.RandomSeeds` sets this one anew every epoch.
+    # be put back when a run is resumed; `callbacks.RandomSeeds` sets this one anew every epoch.
     return layers.Dropout(rate, seed=0)
 
 

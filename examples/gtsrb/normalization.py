@@ -22,6 +22,9 @@ class Standardization(keras.layers.Layer):
         super().__init__(**kwargs)
         self.supports_masking = True
 
+    def compute_output_shape(self, images_shape):
+        return images_shape
+
     def call(self, images):
         x = ops.cast(images, "float32")  # bfloat16 has 8 bits: the darkest signs have 4 levels
         mean = ops.mean(x, axis=(1, 2, 3), keepdims=True)
@@ -48,6 +51,9 @@ class LocalContrastNormalization(keras.layers.Layer):
         offsets = np.arange(self.SIZE) - self.SIZE // 2
         window = np.exp(-0.5 * (offsets / self.DEVIATION) ** 2)
         self._window = (window / window.sum()).astype("float32")
+
+    def compute_output_shape(self, images_shape):
+        return images_shape
 
     def call(self, images):
         x = ops.cast(images, "float32")

@@ -18,8 +18,6 @@ class Recipe:
             keeps it constant.
         warmup: float, the share of all steps in which the learning rate rises from 0.
         gradient_norm: float to which all gradients together are clipped, or None.
-        weight_decay: float, decoupled from the gradient (AdamW), or None.
-        label_smoothing: float, the share of each label given to all classes alike.
         averaging: float, how much of the moving average of all weights stays at each step, or
             None; validation and the finished model then use the average.
         epochs: int, on the whole benchmark.
@@ -31,17 +29,13 @@ class Recipe:
     final_learning_rate: float = 1e-5
     warmup: float = 0.05
     gradient_norm: float | None = 1.0
-    weight_decay: float | None = None
-    label_smoothing: float = 0.0
     averaging: float | None = None
     epochs: int = 10
     batch_size: int = 256
 
     def compile(self, model, steps):
         """Compiles `model` for a run of so many steps."""
-        loss = keras.losses.CategoricalCrossentropy(
-            from_logits=True, label_smoothing=self.label_smoothing
-        )
+        loss = keras.losses.CategoricalCrossentropy(from_logits=True)
         # On a CPU, TensorFlow's own convolutions are faster than those that XLA compiles.
         jit_compile = False if keras.backend.backend() == "tensorflow" else "auto"
         model.compile(self._optimizer(steps), loss, metrics=["accuracy"], jit_compile=jit_compile)
@@ -64,9 +58,7 @@ class Recipe:
         }
         if self.optimizer == "sgd":
             return keras.optimizers.SGD(rate, **options)
-        if self.weight_decay is None:
-            return keras.optimizers.Adam(rate, **options)
-        return keras.optimizers.AdamW(rate, weight_decay=self.weight_decay, **options)
+        return keras.optimizers.Adam(rate, **options)
 
 
 # docs/gtsrb.md tells what else was tried.

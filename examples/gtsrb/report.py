@@ -32,9 +32,10 @@ def write(model, data, folder, settings):
     probabilities = evaluation.probabilities(evaluation.predict(model, validation.images))
     predicted = probabilities.argmax(axis=-1)
     errors = int((predicted != validation.labels).sum())
+    measure = "accuracy on images it was trained on" if settings["final"] else "validation accuracy"
     lines = [
         f"{settings['model']} on {keras.backend.backend()}, {len(history)} epochs, seed "
-        f"{settings['seed']}: validation accuracy {_percent(errors, len(predicted))} "
+        f"{settings['seed']}: {measure} {_percent(errors, len(predicted))} "
         f"({errors} errors of {len(predicted):,} images, {validation.num_tracks} tracks)"
     ]
     wrong = {"as they are": errors}

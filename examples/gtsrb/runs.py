@@ -19,6 +19,11 @@ PRETRAINED = Path(__file__).with_name("pretrained.keras")
 # The sample holds only a few of a recipe's batches: smaller ones, and some more epochs.
 SAMPLE_EPOCHS, SAMPLE_BATCH_SIZE = 12, 32
 
+NAMES = (
+    *("data", "model", "augment", "every", "epochs", "batch_size"),
+    *("precision", "backend", "final", "seed"),
+)
+
 
 def new_run(options, *, may_exist=False):
     """The folder and the settings of a run that starts now.
@@ -41,6 +46,7 @@ def new_run(options, *, may_exist=False):
         "epochs": options.epochs or (SAMPLE_EPOCHS if sample else recipe.epochs),
         "batch_size": options.batch_size or (SAMPLE_BATCH_SIZE if sample else recipe.batch_size),
         "precision": options.precision or "float32",
+        "backend": keras.backend.backend(),
         "final": bool(options.final),
         "seed": options.seed or 0,
     }
@@ -50,6 +56,7 @@ def new_run(options, *, may_exist=False):
         raise RunError(
             f"{folder} already holds a run. Pass `--resume` to go on with it, or another --output."
         )
+    folder.mkdir(parents=True, exist_ok=True)  # fails now, not after the data has been read
     return folder, settings
 
 
@@ -60,9 +67,9 @@ def resumed_run(options):
         raise RunError(f"{folder} holds no run to resume. Pass its folder with --output.")
     if (folder / MODEL).exists():
         raise RunError(f"The run in {folder} is finished. Start another without `--resume`.")
-    settings = json.loads((folder / SETTINGS).read_text())
+    settings = read_settings(folder)
     for name, value in settings.items():
-        given = getattr(options, name)
+        given = keras.backend.backend() if name == "backend" else getattr(options, name)
         if name == "data" and given is not None and given not in ("sample", "full"):
             given = str(Path(given).resolve())
         if given is not None and given != value:
@@ -71,6 +78,20 @@ def resumed_run(options):
                 "its settings: leave the option out, or start a new run."
             )
     return folder, settings
+
+
+def read_settings(folder):
+    """The settings of the run in a folder."""
+    try:
+        settings = json.loads((folder / SETTINGS).read_text())
+    except (OSError, ValueError) as error:
+        raise RunError(f"{folder / SETTINGS} cannot be read ({error}).") from None
+    if not isinstance(settings, dict) or set(settings) != set(NAMES):
+        raise RunError(
+            f"{folder / SETTINGS} does not hold the settings of a run of this version: "
+            f"{', '.join(NAMES)}. Start a new run."
+        )
+    return settings
 
 
 def trained_model(output):

@@ -8,7 +8,14 @@ import keras
 import numpy as np
 
 from gtsrb.archives import NUM_CLASSES
-from gtsrb.callbacks import Checkpoint, HistoryLog, RandomSeeds, ThetaLog, Validation
+from gtsrb.callbacks import (
+    Checkpoint,
+    HistoryLog,
+    OfAveragedWeights,
+    RandomSeeds,
+    ThetaLog,
+    Validation,
+)
 from gtsrb.distribution import ONE_DEVICE
 from gtsrb.models import spatial_transformer
 from keras_stn.callbacks import TransformerGallery
@@ -40,15 +47,17 @@ def train(model, dataset, folder, recipe, *, epochs, batch_size, seed, devices=O
         recipe.compile(model, steps=epochs * steps)
     # The optimizer knows how far the run has come.
     done = int(keras.ops.convert_to_numpy(model.optimizer.iterations)) // steps
-    callbacks = [RandomSeeds(seed, devices.rank)]
+    callbacks = [RandomSeeds(seed, devices)]
     if devices.is_main:
         validation = dataset.validation
         callbacks += [
-            Validation(validation),
-            ThetaLog(folder / THETA, validation, done),
+            OfAveragedWeights(
+                Validation(validation),
+                ThetaLog(folder / THETA, validation, done),
+                *looks(model, validation, folder / LOOKS),
+            ),
             HistoryLog(folder / HISTORY, done),
-            *looks(model, validation, folder / LOOKS),
-            Checkpoint(folder / CHECKPOINT),
+            Checkpoint(folder / CHECKPOINT, devices),
         ]
     if done < epochs:
         verbose = "auto" if sys.stdout.isatty() else 2  # no bars in a log file

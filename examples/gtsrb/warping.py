@@ -103,6 +103,9 @@ class RandomWarp(keras.layers.Layer):
         self.seed = seed
         self.seed_generator = keras.random.SeedGenerator(seed)
 
+    def compute_output_shape(self, images_shape):
+        return images_shape
+
     def call(self, images, training=False):
         if not training:
             return images

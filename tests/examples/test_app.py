@@ -176,6 +176,10 @@ def test_predict(tmp_path, capsys):
         (["--output", "{a}", "--resume"], "is finished"),
         (["--output", "{b}", "--resume", "--epochs", "7"], r"epochs=3, not 7.*keeps its settings"),
         (["--output", "{c}", "--resume"], "holds no run to resume"),
+        (["--output", "{e}", "--resume"], r"settings.json cannot be read"),
+        (["--output", "{f}", "--resume"], r"not hold the settings of a run of this version: data"),
+        (["--output", "{g}", "--resume"], r"backend='numpy', not"),
+        (["--output", "{a}/settings.json/x"], r"Choose another --output"),
         (["--output", "{c}", "--predict", str(PICTURE)], r"no readable Keras model"),
         (["--output", "{d}", "--predict", str(PICTURE)], "the model 'other', not one of this"),
         (["--output", "{b}", "--resume", "--augment"], r"augment='none', not 'brightness'"),
@@ -188,7 +192,8 @@ def test_errors(tmp_path, monkeypatch, capsys, arguments, message):
     monkeypatch.chdir(tmp_path)
     settings = {"data": "sample", "model": "stn", "augment": "none", "every": 1, "epochs": 3}
     settings |= {"batch_size": 32, "precision": "float32", "final": False, "seed": 0}
-    for name in "abcd":
+    settings["backend"] = keras.backend.backend()
+    for name in "abcdefg":
         (tmp_path / name).mkdir()
         (tmp_path / name / "settings.json").write_text(json.dumps(settings))
     for folder, name in (("a", "stn"), ("d", "other")):
@@ -196,7 +201,10 @@ def test_errors(tmp_path, monkeypatch, capsys, arguments, message):
         model.save(tmp_path / folder / "model.keras")
     (tmp_path / "c" / "settings.json").unlink()
     (tmp_path / "c" / "model.keras").write_bytes(b"no model")
-    assert app.main([argument.format(a="a", b="b", c="c", d="d") for argument in arguments]) == 2
+    (tmp_path / "e" / "settings.json").write_text("{")
+    (tmp_path / "f" / "settings.json").write_text('{"data": "sample"}')
+    (tmp_path / "g" / "settings.json").write_text(json.dumps(settings | {"backend": "numpy"}))
+    assert app.main([argument.format(**{n: n for n in "abcdefg"}) for argument in arguments]) == 2
     error = capsys.readouterr().err
     assert re.search(f"^gtsrb.py: .*{message}", error, flags=re.MULTILINE), error
 
@@ -218,3 +226,10 @@ def test_prediction_without_a_run_takes_the_bundled_model(tmp_path, monkeypatch,
     assert "The model bundled with this example" in out
     assert f"{tmp_path / 'sign.png'}  " in out
     assert (tmp_path / "runs" / "predictions.png").exists()
+
+
+@pytest.mark.parametrize("value", ["-1", "4294967296", "one"])
+def test_seed_that_numpy_cannot_take(capsys, value):
+    with pytest.raises(SystemExit):
+        app.main(["--seed", value])
+    assert "--seed" in capsys.readouterr().err

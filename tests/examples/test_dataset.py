@@ -171,8 +171,9 @@ def test_every_third_frame_of_each_track():
     frames = ImageSet(np.arange(12), labels, np.array([f"track {label}" for label in labels]))
     data = dataset.Dataset("frames", frames, frames)
     thinned = data.with_every(3)
-    assert thinned.train.images.tolist() == [2, 5, 9]
-    assert thinned.train.labels.tolist() == [0, 0, 1]
+    # Back from each track's last; a track shorter than that keeps its last.
+    assert thinned.train.images.tolist() == [0, 3, 6, 9, 11]
+    assert thinned.train.labels.tolist() == [0, 0, 0, 1, 2]
     assert thinned.validation is frames
     assert data.with_every(1).train.images.tolist() == list(range(12))
 

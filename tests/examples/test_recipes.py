@@ -1,5 +1,7 @@
 """Recipes: learning rates over time, the loss, averaged weights."""
 
+import types
+
 import keras
 import numpy as np
 import pytest
@@ -70,6 +72,23 @@ def test_prediction_fills_the_last_batch_and_cuts_it_off_again(rng):
     np.testing.assert_allclose(predict(model, images[290:]), everything[290:], atol=1e-5)
 
 
+def test_prediction_gives_each_of_three_devices_as_many_images(rng, monkeypatch):
+    model = _model()
+    images = _data(rng, 10).images
+    expected = predict(model, images)
+    sizes = []
+    monkeypatch.setattr(
+        model, "predict", lambda x, batch_size, verbose: (sizes.append((len(x), batch_size)), x)[1]
+    )
+    mesh = types.SimpleNamespace(devices=np.zeros(3))
+    monkeypatch.setattr(
+        keras.distribution, "distribution", lambda: types.SimpleNamespace(device_mesh=mesh)
+    )
+    np.testing.assert_array_equal(predict(model, images), images)
+    assert sizes == [(258, 258)]
+    assert len(expected) == 10
+
+
 @pytest.mark.gradient
 def test_averaged_weights_are_validated_and_kept(rng, tmp_path):
     data = _data(rng)
@@ -89,7 +108,11 @@ def test_averaged_weights_are_validated_and_kept(rng, tmp_path):
         batches,
         shuffle=False,
         verbose=0,
-        callbacks=[Watch(), callbacks.Validation(data), _Logs(seen)],
+        callbacks=[
+            Watch(),
+            callbacks.OfAveragedWeights(callbacks.Validation(data)),
+            _Logs(seen),
+        ],
     )
     average = start
     for step, kernel in enumerate(kernels):

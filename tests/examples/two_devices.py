@@ -16,6 +16,7 @@ import torch  # isort: skip
 import keras
 import numpy as np
 from gtsrb import distribution, networks, training
+from gtsrb.callbacks import RandomSeeds
 from gtsrb.dataset import Dataset, ImageSet
 from gtsrb.recipes import Recipe
 from keras import layers
@@ -34,6 +35,21 @@ def build():
         x = networks.batch_norm()(x)
     x = layers.Dense(8, "tanh")(layers.Flatten()(x))
     return keras.Model(images, layers.Dense(43)(x))
+
+
+def random_states(devices):
+    """What the random generator of each device holds after `RandomSeeds` has set it."""
+    model = keras.Sequential([keras.Input((4,)), layers.Dropout(0.5, seed=0)])
+    seeds = RandomSeeds(0, devices)
+    seeds.set_model(model)
+    seeds.on_epoch_begin(0)
+    variable = next(v for v in model.variables if v.path.endswith("seed_generator_state"))
+    if keras.backend.backend() != "tensorflow":
+        return [keras.ops.convert_to_numpy(variable)]
+    import tensorflow as tf
+
+    parts = tf.distribute.get_strategy().experimental_local_results(variable.value)
+    return [part.numpy() for part in parts]
 
 
 def main(which, path):
@@ -69,6 +85,7 @@ def main(which, path):
             seed=0,
             devices=devices,
         )
+        states = random_states(devices)
     if devices.is_main:
         history = np.genfromtxt(
             Path(path).parent / which / training.HISTORY, delimiter=",", names=True
@@ -76,6 +93,7 @@ def main(which, path):
         np.savez(
             path,
             devices=devices.count,
+            states=states,
             loss=history["val_loss"],
             train_loss=history["loss"],
             **{
