@@ -21,6 +21,7 @@ from pathlib import Path
 
 import numpy as np
 from matplotlib.figure import Figure
+from PIL import Image
 
 DOCS = Path(__file__).parents[1]
 PAGE = DOCS / "gtsrb-results.md"
@@ -107,10 +108,20 @@ def keep(folder):
     # Where the data lay is nobody's business.
     settings["data"] = settings["data"] if settings["data"] in ("sample", "full") else "full"
     (target / "settings.json").write_text(json.dumps(settings, indent=2) + "\n")
-    IMAGES.mkdir(parents=True, exist_ok=True)
+    shown = PAGE.read_text()
     for file, what in PICTURES.items():
-        if (folder / file).exists():
-            shutil.copyfile(folder / file, IMAGES / f"{name}-{what}{Path(file).suffix}")
+        picture = IMAGES / f"{name}-{what}{Path(file).suffix}"
+        if picture.name in shown:
+            compress(folder / file, picture)
+
+
+def compress(source, target):
+    """Copies a picture in 256 colours, which is enough and a third as large."""
+    target.parent.mkdir(parents=True, exist_ok=True)
+    if source.suffix == ".gif":
+        shutil.copyfile(source, target)
+    else:
+        Image.open(source).convert("RGB").quantize(256).save(target, optimize=True)
 
 
 def read(folder):

@@ -55,6 +55,10 @@ class OfAveragedWeights(keras.callbacks.Callback):
         for callback in self._callbacks:
             callback.on_train_begin(logs)
 
+    def on_epoch_begin(self, epoch, logs=None):
+        for callback in self._callbacks:
+            callback.on_epoch_begin(epoch, logs)
+
     def on_epoch_end(self, epoch, logs=None):
         with evaluation.averaged_weights(self.model):
             for callback in self._callbacks:

@@ -9,6 +9,7 @@ from gtsrb.files import whole_or_absent
 from gtsrb.signs import SIGN_NAMES
 from keras_stn import visualization
 
+DPI = 130
 GALLERY_IMAGES = 24
 CONFUSED_CLASSES = 12
 WRONG_TRACKS = 24
@@ -65,7 +66,8 @@ def _confusion_matrix(axes, labels, predicted):
     np.add.at(matrix, (labels, predicted), 1)
     wrong = matrix - np.diag(np.diag(matrix))
     involved = wrong.sum(axis=0) + wrong.sum(axis=1)
-    hardest = np.sort(np.argsort(-involved, kind="stable")[:CONFUSED_CLASSES])
+    count = min(CONFUSED_CLASSES, max(1, (involved > 0).sum()))
+    hardest = np.sort(np.argsort(-involved, kind="stable")[:count])
     shares = matrix[np.ix_(hardest, hardest)]
     axes.imshow(wrong[np.ix_(hardest, hardest)], cmap="Oranges", vmin=0, vmax=max(1, wrong.max()))
     for row, column in np.ndindex(shares.shape):
@@ -77,7 +79,7 @@ def _confusion_matrix(axes, labels, predicted):
     axes.set_yticks(range(len(hardest)), names, fontsize=8)
     axes.set_xlabel("taken for")
     axes.set_ylabel("is")
-    axes.set_title(f"the {len(hardest)} classes most confused, images")
+    axes.set_title("the classes most confused, images")
 
 
 def _wrong_images(figure, images, predicted, probabilities):
@@ -88,7 +90,8 @@ def _wrong_images(figure, images, predicted, probabilities):
         f"all {len(tracks)}" if len(tracks) <= WRONG_TRACKS else f"{WRONG_TRACKS} of {len(tracks)}"
     )
     figure.suptitle(f"tracks with errors ({title}): the surest wrong answer of each", fontsize=10)
-    panels = figure.subplots(4, WRONG_TRACKS // 4)
+    columns = min(6, max(1, len(worst)))
+    panels = figure.subplots(max(1, -(-len(worst) // columns)), columns, squeeze=False)
     for axes in panels.flat:
         axes.set_axis_off()
     for axes, i in zip(panels.flat, worst, strict=False):
@@ -112,7 +115,7 @@ def show(axes, image):
 def gallery(look, images, predicted):
     """Validation images, where the transformer looked, what it passed on; errors first."""
     right = np.flatnonzero(predicted == images.labels)
-    wrong = np.flatnonzero(predicted != images.labels)
+    wrong = _of_different_tracks(np.flatnonzero(predicted != images.labels), images.tracks)
     wrong = wrong[: max(GALLERY_IMAGES // 4, GALLERY_IMAGES - len(right))]
     count = min(len(right), GALLERY_IMAGES - len(wrong))
     spread = np.linspace(0, len(right), count, endpoint=False).astype(int)
@@ -123,6 +126,12 @@ def gallery(look, images, predicted):
         for i in chosen
     ]
     return draw(look, images.images[chosen], titles)
+
+
+def _of_different_tracks(chosen, tracks):
+    """The same images, those first that are the first of their track."""
+    _, first = np.unique(tracks[chosen], return_index=True)
+    return np.concatenate([chosen[np.sort(first)], np.delete(chosen, first)])
 
 
 def draw(look, images, titles):
@@ -186,4 +195,4 @@ def theta_over_training(thetas):
 def save(figure, path):
     """Writes a figure as a picture, never half."""
     with whole_or_absent(path) as temporary:
-        figure.savefig(temporary, dpi=130)
+        figure.savefig(temporary, dpi=DPI)

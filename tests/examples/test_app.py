@@ -31,6 +31,7 @@ def small_and_few(small_networks, monkeypatch, tmp_path):
     monkeypatch.setattr(dataset, "load_sample", lambda preprocessing: few)
     # Adam turns the rounding errors of a zero gradient into whole steps: runs would not compare.
     monkeypatch.setattr(keras.optimizers, "Adam", keras.optimizers.SGD)
+    monkeypatch.setattr(figures, "DPI", 70)
     monkeypatch.setattr(figures, "GALLERY_IMAGES", 3)
     monkeypatch.setattr(figures, "WRONG_TRACKS", 4)
     monkeypatch.setattr(training, "LOOKED_AT", 1)
@@ -63,7 +64,7 @@ def test_run_leaves_what_it_promises(tmp_path, capsys):
     assert looks == {"training.gif", *(f"epoch_{epoch:04d}.png" for epoch in range(4))}
     for picture in pictures:
         pixels = np.asarray(Image.open(tmp_path / "a" / picture).convert("L"))
-        assert min(pixels.shape) > 200
+        assert min(pixels.shape) > 100
         assert pixels.std() > 5
     history = callbacks.read_history(tmp_path / "a" / "history.csv")
     assert [row["epoch"] for row in history] == [1, 2, 3]
@@ -147,7 +148,7 @@ def test_interruption_before_the_report_can_be_resumed(tmp_path, monkeypatch):
 
 def test_same_seed_same_run_other_seed_another(tmp_path):
     for name, seed in (("a", "0"), ("b", "0"), ("c", "1")):
-        assert _run(tmp_path / name, "--seed", seed, "--model", "idsia") == 0
+        assert _run(tmp_path / name, "--seed", seed, "--model", "idsia", "--epochs", "1") == 0
     a, b, c = (np.concatenate([w.ravel() for w in _weights(tmp_path / n)]) for n in "abc")
     np.testing.assert_allclose(a, b, atol=1e-5)
     assert np.abs(a - c).max() > 1e-2
