@@ -27,6 +27,7 @@ THINNED_ON_JAX = (
     "tests/callbacks/",
     "tests/test_regularizers.py",
     "tests/layers/test_families.py",
+    "tests/examples/test_cost.py",
 )
 
 
