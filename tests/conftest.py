@@ -28,6 +28,7 @@ THINNED_ON_JAX = (
     "tests/test_regularizers.py",
     "tests/layers/test_families.py",
     "tests/examples/test_cost.py",
+    "tests/examples/test_models.py",
 )
 
 
