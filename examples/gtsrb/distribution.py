@@ -130,22 +130,12 @@ class _JaxDevices(Devices):
 class _Replicas(Devices):
     """The devices of one TensorFlow process."""
 
-    @contextlib.contextmanager
     def training(self, model):
-        _synchronize(model, True)
-        try:
-            yield
-        finally:
-            _synchronize(model, False)
+        return _synchronized(model, True)
 
-    @contextlib.contextmanager
     def saving(self, model):
         # No other backend can load a layer that was saved as synchronized.
-        _synchronize(model, False)
-        try:
-            yield
-        finally:
-            _synchronize(model, True)
+        return _synchronized(model, False)
 
     def assign(self, variable, values):
         import tensorflow as tf
@@ -156,10 +146,16 @@ class _Replicas(Devices):
             part.assign(value)
 
 
-def _synchronize(model, wanted):
-    """Whether batch normalization sees the batch of all devices together."""
+@contextlib.contextmanager
+def _synchronized(model, wanted):
+    """Within it, batch normalization sees the batch of all devices or, if not `wanted`, its own."""
     for layer in _batch_normalizations(model):
         layer.synchronized = wanted
+    try:
+        yield
+    finally:
+        for layer in _batch_normalizations(model):
+            layer.synchronized = not wanted
 
 
 def _batch_normalizations(layer):

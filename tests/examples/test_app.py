@@ -231,6 +231,6 @@ def test_prediction_without_a_run_takes_the_bundled_model(tmp_path, monkeypatch,
 
 @pytest.mark.parametrize("value", ["-1", "4294967296", "one"])
 def test_seed_that_numpy_cannot_take(capsys, value):
-    with pytest.raises(SystemExit):
+    with pytest.raises(SystemExit, match="2"):
         app.main(["--seed", value])
     assert "--seed" in capsys.readouterr().err

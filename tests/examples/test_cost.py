@@ -28,7 +28,7 @@ def test_cost_measures_a_model_and_what_its_transformers_take(small_networks, tm
 
 
 def test_unknown_model_is_an_error(capsys):
-    with pytest.raises(SystemExit):
+    with pytest.raises(SystemExit, match="2"):
         cost.main(["nothing"])
     assert "no such model: nothing" in capsys.readouterr().err
 

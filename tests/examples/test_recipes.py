@@ -149,10 +149,10 @@ def test_averaged_run_that_is_resumed_equals_an_uninterrupted_one(rng, tmp_path)
 
         def ctrl_c(self, epoch, logs=None):
             if epoch == 2:
-                raise KeyboardInterrupt
+                raise KeyboardInterrupt("Ctrl-C")
 
         patch.setattr(callbacks.Checkpoint, "on_epoch_begin", ctrl_c)
-        with pytest.raises(KeyboardInterrupt):
+        with pytest.raises(KeyboardInterrupt, match="Ctrl-C"):
             training.train(broken, data, tmp_path / "b", recipe, epochs=3, **options)
     resumed = keras.models.load_model(tmp_path / "b" / training.CHECKPOINT)
     training.train(resumed, data, tmp_path / "b", recipe, epochs=3, **options)
