@@ -9,13 +9,14 @@ from pathlib import Path
 
 import keras
 
+from common.files import save_model, whole_or_absent
+from common.machine import device
 from gtsrb import dataset, distribution, models, predict, report, runs, training
 from gtsrb.archives import NUM_CLASSES
 from gtsrb.command_line import parse
 from gtsrb.configurations import CONFIGURATIONS
 from gtsrb.download import download
 from gtsrb.errors import DataError, RunError
-from gtsrb.files import save_model, whole_or_absent
 
 
 def main(arguments=None):
@@ -117,10 +118,3 @@ def load_data(data, preprocessing):
     cache = Path(os.environ.get("KERAS_HOME", "~/.keras")).expanduser() / "gtsrb"
     path = download(cache) if data == "full" else data
     return dataset.load_path(path, preprocessing, cache / "decoded")
-
-
-def device():
-    """The device that the backend computes on, in its own words."""
-    if keras.backend.backend() == "torch":
-        return str(keras.ops.zeros(()).device)
-    return keras.distribution.list_devices()[0]

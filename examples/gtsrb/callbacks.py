@@ -1,15 +1,13 @@
-"""What is done around every epoch: random numbers, validation, logs, a checkpoint."""
+"""What is done around every epoch: random numbers, validation, a log of theta."""
 
 from __future__ import annotations
-
-import csv
 
 import keras
 import numpy as np
 
+from common.files import whole_or_absent
 from gtsrb import evaluation, models
 from gtsrb.distribution import ONE_DEVICE
-from gtsrb.files import save_model, whole_or_absent
 
 FOLLOWED_IMAGES = 256  # validation images whose theta is followed over training
 
@@ -86,37 +84,6 @@ class Validation(keras.callbacks.Callback):
         logs["val_accuracy"] = float((logits.argmax(axis=-1) == labels).mean())
 
 
-class Checkpoint(keras.callbacks.Callback):
-    """Saves the model with its optimizer after each epoch, never half."""
-
-    def __init__(self, path, devices=ONE_DEVICE):
-        super().__init__()
-        self._path = path
-        self._devices = devices
-
-    def on_epoch_end(self, epoch, logs=None):
-        with self._devices.saving(self.model):
-            save_model(self.model, self._path)
-
-
-class HistoryLog(keras.callbacks.Callback):
-    """Writes the figures of every epoch to a CSV file, going on where `done` epochs are there."""
-
-    def __init__(self, path, done):
-        super().__init__()
-        self._path = path
-        self._rows = read_history(path)[:done] if done else []
-
-    def on_epoch_end(self, epoch, logs=None):
-        row = {"epoch": epoch + 1, **{name: float(value) for name, value in (logs or {}).items()}}
-        row["learning_rate"] = float(keras.ops.convert_to_numpy(self.model.optimizer.learning_rate))
-        self._rows.append(row)
-        with whole_or_absent(self._path) as path, path.open("w", newline="") as file:
-            writer = csv.DictWriter(file, list(row))
-            writer.writeheader()
-            writer.writerows(self._rows)
-
-
 class ThetaLog(keras.callbacks.Callback):
     """Keeps theta of fixed images, before training and after each epoch: (epochs + 1, n, P)."""
 
@@ -144,12 +111,3 @@ class ThetaLog(keras.callbacks.Callback):
         self._thetas.append(theta)
         with whole_or_absent(self._path) as path:
             np.save(path, np.stack(self._thetas))
-
-
-def read_history(path):
-    """The rows of a history file, as dicts of numbers."""
-    with path.open(newline="") as file:
-        return [
-            {name: int(value) if name == "epoch" else float(value) for name, value in row.items()}
-            for row in csv.DictReader(file)
-        ]

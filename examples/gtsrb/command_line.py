@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
+from common.arguments import positive, seed
 from gtsrb.augmentation import AUGMENTATIONS
 from gtsrb.configurations import CONFIGURATIONS
 from gtsrb.runs import RUNS
@@ -81,19 +82,3 @@ def parse(arguments):
         "the one bundled with this example)",
     )
     return parser.parse_args(arguments)
-
-
-def positive(text):
-    """An int of at least 1, for argparse."""
-    value = int(text)
-    if value < 1:
-        raise argparse.ArgumentTypeError(f"must be at least 1, not {value}")
-    return value
-
-
-def seed(text):
-    """An int from 0 to 2**32 - 1, for argparse."""
-    value = int(text)
-    if not 0 <= value < 2**32:
-        raise argparse.ArgumentTypeError(f"must be from 0 to 4294967295, not {value}")
-    return value

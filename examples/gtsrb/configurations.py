@@ -8,9 +8,10 @@ from functools import partial
 
 from keras import layers
 
+from common.recipes import Recipe
 from gtsrb import networks
 from gtsrb.preprocessing import Preprocessing
-from gtsrb.recipes import ADAM, SGD, SMALL_STEPS, Recipe
+from gtsrb.recipes import ADAM, SGD, SMALL_STEPS
 
 GREY_32 = Preprocessing(size=32, color=False)
 COLOR_48 = Preprocessing(size=48, color=True)

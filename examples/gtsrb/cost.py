@@ -10,8 +10,6 @@ from __future__ import annotations
 
 import argparse
 import json
-import os
-import platform
 import tempfile
 import time
 from pathlib import Path
@@ -20,13 +18,13 @@ import keras
 import numpy as np
 from tqdm import tqdm
 
+from common.arguments import positive
+from common.files import save_model, whole_or_absent
+from common.machine import machine
 from gtsrb import models, training
-from gtsrb.app import device
 from gtsrb.archives import NUM_CLASSES
-from gtsrb.command_line import positive
 from gtsrb.configurations import CONFIGURATIONS
 from gtsrb.dataset import ImageSet
-from gtsrb.files import save_model, whole_or_absent
 
 BATCH_SIZE = 128
 WARMUP = 3  # steps, the first of which compile
@@ -61,16 +59,6 @@ def main(arguments=None):
         }
         with whole_or_absent(options.output) as path:
             path.write_text(json.dumps(result, indent=1) + "\n")
-
-
-def machine():
-    """The device, and the processor with its cores."""
-    name = platform.processor() or platform.machine()
-    info = Path("/proc/cpuinfo")
-    if info.exists():
-        models_ = [line for line in info.read_text().splitlines() if line.startswith("model name")]
-        name = models_[0].partition(":")[2].strip() if models_ else name
-    return f"{device()}; {name}, {os.cpu_count()} cores"
 
 
 def measure(name, steps):

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 from matplotlib.figure import Figure
 
-from gtsrb.files import whole_or_absent
+from common.files import whole_or_absent
 from gtsrb.signs import SIGN_NAMES
 from keras_stn import visualization
 

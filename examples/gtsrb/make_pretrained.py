@@ -14,8 +14,8 @@ from pathlib import Path
 
 import keras
 
+from common.files import save_model
 from gtsrb import models, predict, runs
-from gtsrb.files import save_model
 
 
 def main(run):

@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-import csv
-
 import keras
 import numpy as np
 
+from common.callbacks import read_history
+from common.files import whole_or_absent, write_csv
 from gtsrb import evaluation, figures, models, training
-from gtsrb.callbacks import read_history
-from gtsrb.files import whole_or_absent
 from gtsrb.signs import SIGN_NAMES
 from gtsrb.warping import PERTURBATIONS, perturbed
 
@@ -51,7 +49,7 @@ def write(model, data, folder, settings):
             f"official test accuracy {_percent(count, len(data.test))} "
             f"({count} errors of {len(data.test):,})"
         )
-    _write_csv(
+    write_csv(
         folder / PREDICTIONS,
         ("track", "class", "predicted", "probability"),
         zip(
@@ -62,13 +60,13 @@ def write(model, data, folder, settings):
             strict=True,
         ),
     )
-    _write_csv(
+    write_csv(
         folder / PERTURBED,
         ("validation signs", "images", "errors"),
         ((name, len(validation), count) for name, count in wrong.items()),
     )
     rows = class_rows(validation.labels, predicted)
-    _write_csv(folder / "per_class.csv", ("class", "sign", "images", "errors"), rows)
+    write_csv(folder / "per_class.csv", ("class", "sign", "images", "errors"), rows)
     look = models.look_of(model)
     pictures = {
         "curves": figures.curves(history),
@@ -112,10 +110,3 @@ def _percent(errors, count):
 
 def _numbers(values):
     return ", ".join(f"{value:.3f}" for value in values)
-
-
-def _write_csv(path, header, rows):
-    with whole_or_absent(path) as temporary, temporary.open("w", newline="") as file:
-        writer = csv.writer(file)
-        writer.writerow(header)
-        writer.writerows(rows)

@@ -7,10 +7,9 @@ import sys
 import keras
 import numpy as np
 
+from common.callbacks import Checkpoint, HistoryLog
 from gtsrb.archives import NUM_CLASSES
 from gtsrb.callbacks import (
-    Checkpoint,
-    HistoryLog,
     OfAveragedWeights,
     RandomSeeds,
     ThetaLog,
@@ -57,7 +56,7 @@ def train(model, dataset, folder, recipe, *, epochs, batch_size, seed, devices=O
                 *looks(model, validation, folder / LOOKS),
             ),
             HistoryLog(folder / HISTORY, done),
-            Checkpoint(folder / CHECKPOINT, devices),
+            Checkpoint(folder / CHECKPOINT, devices.saving),
         ]
     if done < epochs:
         verbose = "auto" if sys.stdout.isatty() else 2  # no bars in a log file

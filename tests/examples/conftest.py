@@ -4,10 +4,10 @@ import dataclasses
 
 import keras
 import pytest
-from gtsrb import configurations, dataset, splits
-from gtsrb.networks import transformed
 from keras import layers
 
+from gtsrb import configurations, dataset, splits
+from gtsrb.networks import transformed
 from tests.examples import official
 
 

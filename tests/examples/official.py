@@ -4,8 +4,9 @@ import io
 import zipfile
 from pathlib import PurePosixPath
 
-from gtsrb import archives, dataset
 from PIL import Image
+
+from gtsrb import archives, dataset
 
 HEADER = "Filename;Width;Height;Roi.X1;Roi.Y1;Roi.X2;Roi.Y2;ClassId"
 

@@ -8,10 +8,12 @@ from pathlib import Path
 import keras
 import numpy as np
 import pytest
-from gtsrb import app, callbacks, dataset, figures, make_pretrained, report, runs, training
-from gtsrb.configurations import GREY_32
 from keras import layers
 from PIL import Image
+
+from common import callbacks
+from gtsrb import app, dataset, figures, make_pretrained, report, runs, training
+from gtsrb.configurations import GREY_32
 
 PICTURE = Path(__file__).parents[2] / "docs" / "images" / "gallery.png"
 

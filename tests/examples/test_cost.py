@@ -4,6 +4,7 @@ import json
 
 import numpy as np
 import pytest
+
 from gtsrb import configurations, cost, models
 
 pytestmark = pytest.mark.gradient

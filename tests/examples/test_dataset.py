@@ -4,12 +4,13 @@ import zipfile
 
 import numpy as np
 import pytest
+from PIL import Image
+
 from gtsrb import archives, dataset, splits
 from gtsrb.configurations import COLOR_48, GREY_32
 from gtsrb.dataset import ImageSet
 from gtsrb.errors import DataError
 from gtsrb.preprocessing import Preprocessing, decode
-from PIL import Image
 
 
 def test_sample_holds_every_class_and_shares_no_track():

@@ -9,6 +9,7 @@ import zipfile
 import keras
 import numpy as np
 import pytest
+
 from gtsrb import app, distribution
 from gtsrb.distribution import Devices, check_batch_size
 from gtsrb.errors import RunError

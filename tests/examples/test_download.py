@@ -7,6 +7,7 @@ import socket
 import threading
 
 import pytest
+
 from gtsrb import archives, dataset, download
 from gtsrb.configurations import GREY_32
 from gtsrb.errors import DataError

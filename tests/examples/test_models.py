@@ -4,11 +4,11 @@ import keras
 import numpy as np
 import pytest
 import scipy.ndimage
+
 from gtsrb import models, networks
 from gtsrb.augmentation import AUGMENTATIONS
 from gtsrb.configurations import CONFIGURATIONS
 from gtsrb.normalization import LocalContrastNormalization, Standardization
-
 from tests.backend import to_numpy
 
 

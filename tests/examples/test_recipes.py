@@ -5,12 +5,14 @@ import types
 import keras
 import numpy as np
 import pytest
+from keras import layers
+
+from common.callbacks import Checkpoint
+from common.recipes import Recipe
 from gtsrb import callbacks, training
 from gtsrb.dataset import Dataset, ImageSet
 from gtsrb.evaluation import cross_entropy, predict, probabilities
-from gtsrb.recipes import ADAM, SGD, Recipe
-from keras import layers
-
+from gtsrb.recipes import ADAM, SGD
 from tests.backend import to_numpy
 
 
@@ -151,7 +153,7 @@ def test_averaged_run_that_is_resumed_equals_an_uninterrupted_one(rng, tmp_path)
             if epoch == 2:
                 raise KeyboardInterrupt("Ctrl-C")
 
-        patch.setattr(callbacks.Checkpoint, "on_epoch_begin", ctrl_c)
+        patch.setattr(Checkpoint, "on_epoch_begin", ctrl_c)
         with pytest.raises(KeyboardInterrupt, match="Ctrl-C"):
             training.train(broken, data, tmp_path / "b", recipe, epochs=3, **options)
     resumed = keras.models.load_model(tmp_path / "b" / training.CHECKPOINT)

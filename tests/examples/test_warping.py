@@ -5,10 +5,10 @@ import numpy as np
 import pytest
 import skimage.data
 import skimage.transform
+
 from gtsrb import warping
 from gtsrb.dataset import ImageSet
 from gtsrb.warping import PERTURBATIONS, RandomWarp, Ranges
-
 from tests.backend import to_numpy
 
 

@@ -15,11 +15,12 @@ sys.path.insert(0, str(Path(__file__).parents[2] / "examples"))
 import torch  # isort: skip
 import keras
 import numpy as np
+from keras import layers
+
+from common.recipes import Recipe
 from gtsrb import distribution, networks, training
 from gtsrb.callbacks import RandomSeeds
 from gtsrb.dataset import Dataset, ImageSet
-from gtsrb.recipes import Recipe
-from keras import layers
 
 
 def build():

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import csv
 import os
 from pathlib import Path
 
@@ -27,3 +28,11 @@ def save_model(model, path):
     """Saves a Keras model, never half."""
     with whole_or_absent(path) as temporary:
         model.save(temporary)
+
+
+def write_csv(path, header, rows):
+    """Writes a header and rows to a CSV file, never half."""
+    with whole_or_absent(path) as temporary, temporary.open("w", newline="") as file:
+        writer = csv.writer(file)
+        writer.writerow(header)
+        writer.writerows(rows)

@@ -1,0 +1,26 @@
+"""What a run is computed on, in words."""
+
+from __future__ import annotations
+
+import os
+import platform
+from pathlib import Path
+
+import keras
+
+
+def device():
+    """The device that the backend computes on, in its own words."""
+    if keras.backend.backend() == "torch":
+        return str(keras.ops.zeros(()).device)
+    return keras.distribution.list_devices()[0]
+
+
+def machine():
+    """The device, and the processor with its cores."""
+    name = platform.processor() or platform.machine()
+    info = Path("/proc/cpuinfo")
+    if info.exists():
+        models = [line for line in info.read_text().splitlines() if line.startswith("model name")]
+        name = models[0].partition(":")[2].strip() if models else name
+    return f"{device()}; {name}, {os.cpu_count()} cores"
