@@ -11,6 +11,7 @@ prints the table of docs/stability.md.
 
 import argparse
 import csv
+import dataclasses
 import pathlib
 import sys
 import time
@@ -19,10 +20,11 @@ sys.path.insert(0, str(pathlib.Path(__file__).parent))
 
 import keras
 import numpy as np
-from distorted_mnist.digits import load_digits
-from distorted_mnist.distortions import add_clutter, rotated_scaled_translated
 from keras import layers
 
+from distorted_mnist.digits import load_digits
+from distorted_mnist.distortion import draw, render
+from distorted_mnist.tasks import TASKS
 from keras_stn import SpatialTransformer
 from keras_stn.regularizers import outside_share
 
@@ -41,12 +43,13 @@ FIELDS = ("optimizer", "rate", "variant", "seed", "error", "spread", "outside", 
 
 def make_data(path, count):
     """Frozen training and test data."""
+    task = dataclasses.replace(TASKS["RTS"], clutter=PIECES)
     found = []
     for seed, (images, labels) in enumerate(load_digits(path)):
         rng = np.random.default_rng(seed)
-        chosen = rng.permutation(len(images))[:count]
-        canvases = rotated_scaled_translated(images[chosen], rng, SIZE)
-        found.append((add_clutter(canvases, images, rng, PIECES), labels[chosen]))
+        chosen = rng.permutation(len(images))[:count, None]
+        numbers, answers = draw(task, images, labels, chosen, rng)
+        found.append((render(task, numbers), answers))
     return found
 
 

@@ -28,6 +28,8 @@ THINNED_ON_JAX = (
     "tests/test_regularizers.py",
     "tests/layers/test_families.py",
     "tests/examples/test_cost.py",
+    "tests/examples/test_distorted_mnist.py",
+    "tests/examples/test_distortions.py",
     "tests/examples/test_models.py",
 )
 

@@ -10,9 +10,9 @@ sys.path.insert(0, str(pathlib.Path(__file__).parents[2] / "examples"))
 
 import keras
 import numpy as np
-import stability
 from matplotlib.figure import Figure
 
+import stability
 from keras_stn.visualization import grid_outline
 
 ROOT = pathlib.Path(__file__).parents[2]

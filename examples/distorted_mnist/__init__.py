@@ -1,1 +1,1 @@
-"""Parts of the examples on distorted MNIST."""
+"""Parts of the distorted MNIST examples."""

@@ -1,0 +1,141 @@
+"""The table of results beside the paper's: as Markdown, as a picture, and what follows from it."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+import numpy as np
+from matplotlib.figure import Figure
+from matplotlib.ticker import LogLocator, NullLocator
+
+from distorted_mnist import paper
+from distorted_mnist.tasks import TASKS
+
+NAMES = {"": "", "affine": "affine", "projective": "projective", "thin_plate_spline": "TPS"}
+
+
+@dataclass(frozen=True)
+class Cell:
+    """The runs of one network on one task, with different seeds.
+
+    Attributes:
+        errors: Tuple of error rates in percent, one a seed.
+        images: int, test images of each.
+    """
+
+    errors: tuple
+    images: int
+
+    @property
+    def mean(self):
+        """The mean error rate over seeds, in percent."""
+        return float(np.mean(self.errors))
+
+    @property
+    def deviation(self):
+        """Standard deviation in percent: over seeds, of a single one by the number of images."""
+        if len(self.errors) > 1:
+            return float(np.std(self.errors, ddof=1))
+        share = self.mean / 100
+        return 100 * math.sqrt(share * (1 - share) / self.images)
+
+
+def cells(results):
+    """The `Cell` of each (task, model, transform), from a `Result` of each `Run`."""
+    found = {}
+    for run, result in sorted(results.items()):
+        found.setdefault((run.task, run.model, run.transform), []).append(result)
+    return {
+        key: Cell(tuple(result.error for result in group), group[0].images)
+        for key, group in found.items()
+    }
+
+
+def markdown(found):
+    """A Markdown table of cells: error in percent, ± deviation, and the paper's in brackets."""
+    rows = _rows(found)
+    tasks = [task for task in TASKS if any((task, *row) in found for row in rows)]
+    lines = ["| network | " + " | ".join(tasks) + " |", "|---" * (len(tasks) + 1) + "|"]
+    for row in rows:
+        texts = [_text((task, *row), found) for task in tasks]
+        lines.append(f"| {label(row)} | " + " | ".join(texts) + " |")
+    return "\n".join(lines)
+
+
+def label(row):
+    """The name of a network, from its model and family of transforms."""
+    model, transform = row
+    return f"{model.upper()} {NAMES[transform]}".strip()
+
+
+def _rows(found):
+    return [row for row in paper.ROWS if any((task, *row) in found for task in TASKS)]
+
+
+def _text(key, found):
+    if key not in found:
+        return ""
+    cell = found[key]
+    theirs = f" ({paper.ERRORS[key]})" if key in paper.ERRORS else ""
+    return f"**{cell.mean:.2f}** ± {cell.deviation:.2f}{theirs}"
+
+
+def orderings(found):
+    """The paper's orderings that can be told: pairs of a sentence and whether it is so."""
+
+    def best(task, model):
+        errors = [c.mean for (t, m, _), c in found.items() if (t, m) == (task, model)]
+        return min(errors, default=None)
+
+    said = []
+    for task in TASKS:
+        pair = best(task, "st-cnn"), best(task, "cnn")
+        if None not in pair:
+            said.append((f"ST-CNN errs less than CNN on {task}", pair[0] < pair[1]))
+    pair = best("RTS", "st-fcn"), best("RTS", "fcn")
+    if None not in pair:
+        said.append(("ST-FCN errs less than half as often as FCN on RTS", pair[0] < pair[1] / 2))
+    pair = best("addition", "st-fcn"), best("addition", "fcn")
+    if None not in pair:
+        said.append(("ST-FCN errs less than FCN on addition", pair[0] < pair[1]))
+    for model in ("st-fcn", "st-cnn"):
+        of_families = {t: c.mean for (task, m, t), c in found.items() if (task, m) == ("E", model)}
+        if len(of_families) == len(NAMES) - 1:
+            splines_win = min(of_families, key=of_families.get) == "thin_plate_spline"
+            said.append((f"of {model.upper()}s on E, thin-plate splines err least", splines_win))
+    return said
+
+
+def picture(found):
+    """Errors of every network beside the paper's, a panel a task."""
+    tasks = [task for task in TASKS if any(key[0] == task for key in found)]
+    columns = min(3, len(tasks))
+    rows = -(-len(tasks) // columns)
+    figure = Figure(figsize=(1 + 3.6 * columns, 0.6 + 2.7 * rows), layout="constrained")
+    panels = figure.subplots(rows, columns, squeeze=False, sharey=True)
+    names = _rows(found)
+    for axes in panels.flat[len(tasks) :]:
+        axes.set_axis_off()
+    for axes, task in zip(panels.flat, tasks, strict=False):
+        for place, row in enumerate(names):
+            cell = found.get((task, *row))
+            if cell is not None:
+                axes.errorbar(
+                    cell.mean, place, xerr=cell.deviation, fmt="o", color="tab:blue", capsize=3
+                )
+            if (task, *row) in paper.ERRORS:
+                axes.plot(paper.ERRORS[task, *row], place, "D", color="tab:orange", mfc="none")
+        axes.set_xscale("log")
+        axes.set_title(f"{task}: {TASKS[task].summary}", fontsize=9)
+        axes.set_yticks(range(len(names)), [label(row) for row in names], fontsize=8)
+        axes.set_ylim(len(names) - 0.5, -0.5)
+        axes.xaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
+        axes.xaxis.set_major_formatter("{x:g}")
+        axes.xaxis.set_minor_locator(NullLocator())
+        axes.tick_params(axis="x", labelsize=8)
+        axes.grid(alpha=0.3)
+    figure.supxlabel(
+        "error, % (blue: here, with standard deviation; orange: the paper)", fontsize=9
+    )
+    return figure
