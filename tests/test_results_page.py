@@ -2,6 +2,7 @@
 
 import importlib.util
 import pathlib
+import re
 import sys
 
 import numpy as np
@@ -25,7 +26,7 @@ def test_page_is_what_the_script_makes_of_the_kept_runs(page):
 
 
 def test_every_picture_of_the_page_is_there(page):
-    names = page.re.findall(r"\]\((images/[^)]+)\)", page.PAGE.read_text())
+    names = re.findall(r"\]\((images/[^)]+)\)", page.PAGE.read_text())
     assert names
     for name in names:
         assert (DOCS / name).exists(), name
@@ -70,4 +71,4 @@ def test_gains_are_of_the_same_images_and_by_track(page):
 
 def test_table_without_a_place_is_an_error(page):
     with pytest.raises(ValueError, match="0 places for the table 'runs'"):
-        page.replaced("no mark", "runs", [])
+        page.replaced("no mark", {"runs": []})

@@ -13,7 +13,6 @@ from __future__ import annotations
 import argparse
 import csv
 import json
-import re
 import shutil
 import sys
 from dataclasses import dataclass
@@ -22,6 +21,10 @@ from pathlib import Path
 import numpy as np
 from matplotlib.figure import Figure
 from PIL import Image
+
+sys.path.append(str(Path(__file__).parent))
+
+from pages import replaced
 
 DOCS = Path(__file__).parents[1]
 PAGE = DOCS / "gtsrb-results.md"
@@ -76,16 +79,17 @@ def read_costs():
 
 def with_tables(text, runs, costs):
     """The page with its tables made anew."""
-    for name, table in {
-        "runs": results_table(runs),
-        "perturbed": perturbed_table(runs),
-        "pairs": pairs_table(runs),
-        "hardest": hardest_table(runs),
-        "cost": cost_table(costs),
-        "share": share_table(costs),
-    }.items():
-        text = replaced(text, name, table)
-    return text
+    return replaced(
+        text,
+        {
+            "runs": results_table(runs),
+            "perturbed": perturbed_table(runs),
+            "pairs": pairs_table(runs),
+            "hardest": hardest_table(runs),
+            "cost": cost_table(costs),
+            "share": share_table(costs),
+        },
+    )
 
 
 def keep(folder):
@@ -290,17 +294,6 @@ def share_table(costs):
                 f"| {inference} |"
             )
     return lines
-
-
-def replaced(text, name, lines):
-    """The text with the table of this name replaced."""
-    pattern = rf"(<!-- table: {name} -->\n).*?(<!-- end -->)"
-    new, count = re.subn(
-        pattern, lambda m: m[1] + "\n".join(lines) + "\n" + m[2], text, flags=re.DOTALL
-    )
-    if count != 1:
-        raise ValueError(f"{PAGE} has {count} places for the table {name!r}, not one.")
-    return new
 
 
 def curves(runs):

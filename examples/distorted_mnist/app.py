@@ -3,15 +3,19 @@
 from __future__ import annotations
 
 import sys
+import zlib
+from dataclasses import asdict, replace
 from pathlib import Path
 
 import keras
+import numpy as np
 
 from common.files import whole_or_absent
 from common.machine import device
 from distorted_mnist import table, training
 from distorted_mnist.command_line import parse
 from distorted_mnist.digits import DigitsError, held_out, load_digits
+from distorted_mnist.recipe import RECIPE
 from distorted_mnist.runs import Folder, RunError, grid
 
 RUNS = Path("runs")
@@ -27,9 +31,7 @@ def main(arguments=None):
         print(f"distorted_mnist.py: {error}", file=sys.stderr)
         return 2
     except OSError as error:  # an output folder that cannot be written, a full disk
-        print(
-            f"distorted_mnist.py: {error}. Choose another --output, or make room.", file=sys.stderr
-        )
+        print(f"distorted_mnist.py: {error}.", file=sys.stderr)
         return 2
     except KeyboardInterrupt:
         print("\nStopped. The same command goes on.")
@@ -38,52 +40,68 @@ def main(arguments=None):
 
 def run_all(options):
     """Makes the runs that are not there yet; returns the exit status."""
-    wanted = grid(options.task, options.model, options.transform, options.seed)
-    if not wanted:
-        raise RunError("No network is left of --task, --model and --transform.")
-    precision = "bfloat16" if options.mixed_precision else "float32"
-    keras.config.set_dtype_policy("mixed_bfloat16" if options.mixed_precision else "float32")
-    settings = {
-        "backend": keras.backend.backend(),
-        "precision": precision,
-        "steps": options.steps,
-        "batch_size": options.batch_size,
-        "tested_on": "training digits held out" if options.validate else "test digits",
-    }
-    folder = Folder(options.output or default_folder(settings), settings)
     digits = load_digits(options.data)
     if options.validate:
         digits = held_out(digits)
-    left = [run for run in wanted if run not in folder.results]
+    settings = settings_of(options, digits)
+    folder = Folder(options.output or default_folder(settings), settings)
+    wanted = grid(options.task, options.model, options.transform, options.seed)
+    left = [run for run in wanted if run not in folder.results()]
     print(
-        f"Backend: {settings['backend']}, on {device()}, {precision}. {len(wanted)} runs of "
-        f"{options.steps:,} batches of {options.batch_size}, {len(wanted) - len(left)} of them "
-        f"there already.\nOutput: {folder.path}",
+        f"Backend: {settings['backend']}, on {device()}, {settings['precision']}. {len(wanted)} "
+        f"runs of {settings['steps']:,} batches of {settings['batch_size']}, "
+        f"{len(wanted) - len(left)} of them there already.\nOutput: {folder.path}",
         flush=True,
     )
     for number, run in enumerate(left, start=1):
         print(f"{number} of {len(left)}: {run}", flush=True)
-        place = folder.path / run.name
-        result = training.train(
-            run, digits, place, steps=options.steps, batch_size=options.batch_size
-        )
-        folder.add(run, result)
-        (place / training.CHECKPOINT).unlink()
-        write_tables(folder)
+        result = make(run, digits, folder, settings)
+        write_tables(folder, settings)
         ahead = left[number:]
         print(
             f"    error {result.error:.2f} % ({result.errors} of {result.images:,}), "
             f"{result.parameters:,} parameters, {duration(result.seconds)}; {len(ahead)} left"
-            + (f", about {duration(remaining(ahead, folder.results))}" if ahead else ""),
+            + (f", about {duration(remaining(ahead, folder.results()))}" if ahead else ""),
             flush=True,
         )
-        keras.backend.clear_session()
-    write_tables(folder)
-    shown = table.cells({run: folder.results[run] for run in wanted})
-    print(f"\nError, % (the paper's)\n\n{table.markdown(shown)}\n")
+    write_tables(folder, settings)
+    results = folder.results()
+    shown = table.cells({run: results[run] for run in wanted})
+    print(f"\n{table.caption(settings)}\n\n{table.markdown(shown)}\n")
     for sentence, holds in table.orderings(shown):
         print(f"{'yes' if holds else 'NO '}  {sentence}")
     return 0
+
+
+def make(run, digits, folder, settings):
+    """Trains a run, keeps its `Result` and returns it."""
+    keras.backend.clear_session()  # the networks before, and the precision
+    precision = settings["precision"]
+    keras.config.set_dtype_policy(precision if precision == "float32" else f"mixed_{precision}")
+    place = folder.of(run)
+    result = training.train(
+        run, digits, place, steps=settings["steps"], batch_size=settings["batch_size"]
+    )
+    folder.add(run, result)
+    (place / training.CHECKPOINT).unlink(missing_ok=True)
+    return result
+
+
+def settings_of(options, digits):
+    """What all the runs of a folder have in common."""
+    rounds, each = training.divided(options.steps)
+    checksum = 0
+    for array in (array for part in digits for array in part):
+        checksum = zlib.crc32(np.ascontiguousarray(array), checksum)
+    return {
+        "backend": keras.backend.backend(),
+        "precision": "bfloat16" if options.mixed_precision else "float32",
+        "steps": rounds * each,
+        "batch_size": options.batch_size,
+        "tested_on": "training digits held out" if options.validate else "test digits",
+        "digits": f"{checksum:08x}",
+        "recipe": asdict(RECIPE),
+    }
 
 
 def default_folder(settings):
@@ -101,15 +119,16 @@ def default_folder(settings):
     return RUNS / name
 
 
-def write_tables(folder):
+def write_tables(folder, settings):
     """Writes the table of all the folder's runs, as Markdown and as a picture."""
-    found = table.cells(folder.results)
-    said = [
+    found = table.cells(folder.results())
+    lines = [table.caption(settings), "", table.markdown(found), ""]
+    lines += [
         f"- {sentence}: {'yes' if holds else '**no**'}"
         for sentence, holds in table.orderings(found)
     ]
     with whole_or_absent(folder.path / "table.md") as path:
-        path.write_text("\n".join([table.markdown(found), "", *said]).rstrip() + "\n")
+        path.write_text("\n".join(lines).rstrip() + "\n")
     with whole_or_absent(folder.path / "table.png") as path:
         table.picture(found).savefig(path, dpi=DPI)
 
@@ -119,6 +138,7 @@ def remaining(runs, results):
 
     def seconds(run):
         for alike in (
+            lambda other: replace(other, seed=run.seed) == run,
             lambda other: (other.task, other.model) == (run.task, run.model),
             lambda other: other.model == run.model,
             lambda other: True,

@@ -7,6 +7,7 @@ from pathlib import Path
 
 from common.arguments import positive, seed
 from distorted_mnist.networks import MODELS, TRANSFORMS
+from distorted_mnist.recipe import RECIPE
 from distorted_mnist.tasks import TASKS
 
 STEPS = 6000
@@ -34,9 +35,15 @@ def parse(arguments):
         "--steps",
         type=positive,
         default=STEPS,
-        help=f"batches to train each network on, rounded up to a multiple of 20; default: {STEPS}",
+        help="batches to train each network on, rounded up to whole rounds, of which there are up "
+        f"to 20; default: {STEPS}",
     )
-    parser.add_argument("--batch-size", type=positive, default=128, help="default: 128")
+    parser.add_argument(
+        "--batch-size",
+        type=positive,
+        default=RECIPE.batch_size,
+        help=f"default: {RECIPE.batch_size}",
+    )
     parser.add_argument(
         "--seed", type=seed, nargs="+", default=[0], help="one or several; default: 0"
     )

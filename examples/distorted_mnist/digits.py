@@ -46,10 +46,10 @@ def load_digits(path=None):
                 f"{path} must be an .npz file with {', '.join(names)}; it is not ({error})."
             ) from None
     x, y, x_test, y_test = arrays
-    return _checked(x, y), _checked(x_test, y_test)
+    return _checked("training", x, y), _checked("test", x_test, y_test)
 
 
-def _checked(images, labels):
+def _checked(part, images, labels):
     images, labels = np.asarray(images), np.asarray(labels)
     if (
         images.ndim != 3
@@ -62,7 +62,8 @@ def _checked(images, labels):
     ):
         raise DigitsError(
             "Digits must be uint8 images (count, 28, 28) with labels (count,) from 0 to 9. "
-            f"Received: {images.dtype} images {images.shape}, {labels.dtype} labels {labels.shape}."
+            f"Received as {part} digits: {images.dtype} images {images.shape}, {labels.dtype} "
+            f"labels {labels.shape}. Pass a file like Keras's mnist.npz."
         )
     return images, labels.astype("int32")
 
@@ -70,6 +71,11 @@ def _checked(images, labels):
 def held_out(digits):
     """The training digits alone, the last `VALIDATION` of them in place of the test digits."""
     (images, labels), _ = digits
+    if len(images) <= VALIDATION:
+        raise DigitsError(
+            f"--validate holds {VALIDATION:,} training digits out. Received: {len(images):,} of "
+            "them. Leave --validate out."
+        )
     return (images[:-VALIDATION], labels[:-VALIDATION]), (
         images[-VALIDATION:],
         labels[-VALIDATION:],

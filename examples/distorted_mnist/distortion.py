@@ -10,7 +10,7 @@ from distorted_mnist.tasks import TASKS
 from keras_stn.ops import grid_sample
 
 PATCH = 6  # pixels a side of a piece of clutter
-MARGIN = 4  # pixels at the edge of a digit's image that hold no ink
+MARGIN = 4  # pixels at the edge of a digit's image, which hold hardly any ink
 
 
 def draw(task, images, labels, chosen, rng):

@@ -1,4 +1,9 @@
-"""The paper's networks, all of about as many parameters."""
+"""The paper's networks, all of about as many parameters.
+
+Where the paper leaves room, these are our choices: 32 filters, a hidden dense layer behind the
+convolutions that takes what is left of the budget, zeros around what the 7x7 convolutions see, and
+localization networks of two layers of 64 units in fully connected networks.
+"""
 
 from __future__ import annotations
 

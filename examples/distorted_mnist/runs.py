@@ -5,7 +5,7 @@ from __future__ import annotations
 import csv
 import itertools
 import json
-from dataclasses import astuple, dataclass, fields
+from dataclasses import asdict, astuple, dataclass, fields
 from pathlib import Path
 
 from common.files import whole_or_absent, write_csv
@@ -13,9 +13,10 @@ from distorted_mnist.networks import MODELS, TRANSFORMS
 from distorted_mnist.tasks import TASKS
 
 SETTINGS = "settings.json"
+RESULT = "result.json"
 RESULTS = "results.csv"
-# The paper has only these for clutter and for sums: one family is enough to tell.
-ONE_FAMILY = ("TC", "addition")
+# One family is enough for clutter, where digits are only moved.
+ONE_FAMILY = ("TC",)
 
 
 class RunError(Exception):
@@ -57,7 +58,7 @@ class Result:
         parameters: int, of the network.
         errors: int, images with a wrong answer.
         images: int, all that were asked about.
-        seconds: float, how long the training took; of one that was resumed, since then.
+        seconds: float, how long the steps of the training took.
     """
 
     parameters: int
@@ -72,9 +73,9 @@ class Result:
 
 
 def grid(tasks=None, models=None, transforms=None, seeds=(0,)):
-    """The paper's cells, in its order, or those of them that are named; a `Run` for each seed."""
+    """The table's cells, in the paper's order, or those that are named; a `Run` for each seed."""
     runs = []
-    for seed, task, model in itertools.product(seeds, TASKS, MODELS):
+    for seed, task, model in itertools.product(dict.fromkeys(seeds), TASKS, MODELS):
         families = [""]
         if model.startswith("st-"):
             families = TRANSFORMS
@@ -91,7 +92,7 @@ def grid(tasks=None, models=None, transforms=None, seeds=(0,)):
 
 
 class Folder:
-    """Where runs with the same settings are kept.
+    """Where runs with the same settings are kept, each in a folder of its own.
 
     Args:
         path: The folder.
@@ -103,42 +104,60 @@ class Folder:
 
     def __init__(self, path, settings):
         self.path = Path(path)
-        self.settings = settings
         file = self.path / SETTINGS
         if file.exists():
-            try:
-                there = json.loads(file.read_text())
-            except ValueError as error:
-                raise RunError(
-                    f"{file} cannot be read ({error}). Choose another --output."
-                ) from None
-            if there != settings:
-                differing = [
-                    f"{name}={there.get(name)!r}, not {value!r}"
-                    for name, value in settings.items()
-                    if there.get(name) != value
-                ]
-                raise RunError(
-                    f"The runs in {self.path} have {'; '.join(differing) or 'other settings'}. "
-                    "Choose another --output."
-                )
+            self._check(file, settings)
+        elif self.path.is_dir() and any(self.path.iterdir()):
+            raise RunError(f"{self.path} holds something else. Choose another --output.")
         else:
             with whole_or_absent(file) as temporary:
                 temporary.write_text(json.dumps(settings, indent=2) + "\n")
-        self.results = read_results(self.path / RESULTS)
+
+    def _check(self, file, settings):
+        try:
+            there = dict(json.loads(file.read_text()))
+        except (ValueError, TypeError) as error:
+            raise RunError(f"{file} cannot be read ({error}). Choose another --output.") from None
+        differing = [
+            f"{name}={there.get(name)!r}, not {settings.get(name)!r}"
+            for name in {**settings, **there}
+            if there.get(name) != settings.get(name)
+        ]
+        if differing:
+            raise RunError(
+                f"The runs in {self.path} have {'; '.join(differing)}. Choose another --output."
+            )
+
+    def of(self, run):
+        """The folder of a run."""
+        return self.path / run.name
+
+    def results(self):
+        """The `Result` of each `Run` that is finished, by this process or by another."""
+        found = {}
+        for file in sorted(self.path.glob(f"*/{RESULT}")):
+            try:
+                row = json.loads(file.read_text())
+                run, result = Run(**row["run"]), Result(**row["result"])
+            except (ValueError, TypeError, KeyError) as error:
+                raise RunError(
+                    f"{file} cannot be read ({error}). Delete it to repeat the run."
+                ) from None
+            found[run] = result
+        return found
 
     def add(self, run, result):
-        """Keeps a result."""
-        self.results[run] = result
+        """Keeps a result, and writes all of them to one file."""
+        with whole_or_absent(self.of(run) / RESULT) as temporary:
+            row = {"run": asdict(run), "result": asdict(result)}
+            temporary.write_text(json.dumps(row, indent=2) + "\n")
         header = [field.name for field in (*fields(Run), *fields(Result))]
-        rows = [astuple(run) + astuple(result) for run, result in self.results.items()]
+        rows = [astuple(run) + astuple(result) for run, result in self.results().items()]
         write_csv(self.path / RESULTS, header, rows)
 
 
 def read_results(path):
-    """The `Result` of each `Run` in a results file; none if there is no such file."""
-    if not Path(path).exists():
-        return {}
+    """The `Result` of each `Run` in a file of results."""
     with Path(path).open(newline="") as file:
         return {
             Run(row["task"], row["model"], row["transform"], int(row["seed"])): Result(

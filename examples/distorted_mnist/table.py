@@ -34,7 +34,7 @@ class Cell:
 
     @property
     def deviation(self):
-        """Standard deviation in percent: over seeds, of a single one by the number of images."""
+        """In percent: over seeds; of a single one, that of counting so many images."""
         if len(self.errors) > 1:
             return float(np.std(self.errors, ddof=1))
         share = self.mean / 100
@@ -52,13 +52,24 @@ def cells(results):
     }
 
 
+def caption(settings):
+    """What the table shows, and of which runs."""
+    return (
+        f"Error in percent on {settings['tested_on']}, **mean** over seeds ± standard deviation "
+        "(of one seed, that of counting so many images), and in brackets the paper's. "
+        f"{settings['backend']}, {settings['precision']}, {settings['steps']:,} batches of "
+        f"{settings['batch_size']}."
+    )
+
+
 def markdown(found):
-    """A Markdown table of cells: error in percent, ± deviation, and the paper's in brackets."""
+    """A Markdown table of cells, as `caption` says."""
+    seeds = max(len(cell.errors) for cell in found.values())
     rows = _rows(found)
     tasks = [task for task in TASKS if any((task, *row) in found for row in rows)]
     lines = ["| network | " + " | ".join(tasks) + " |", "|---" * (len(tasks) + 1) + "|"]
     for row in rows:
-        texts = [_text((task, *row), found) for task in tasks]
+        texts = [_text((task, *row), found, seeds) for task in tasks]
         lines.append(f"| {label(row)} | " + " | ".join(texts) + " |")
     return "\n".join(lines)
 
@@ -73,12 +84,13 @@ def _rows(found):
     return [row for row in paper.ROWS if any((task, *row) in found for task in TASKS)]
 
 
-def _text(key, found):
+def _text(key, found, seeds):
     if key not in found:
         return ""
     cell = found[key]
     theirs = f" ({paper.ERRORS[key]})" if key in paper.ERRORS else ""
-    return f"**{cell.mean:.2f}** ± {cell.deviation:.2f}{theirs}"
+    fewer = f" {len(cell.errors)} of {seeds} seeds" if len(cell.errors) < seeds else ""
+    return f"**{cell.mean:.2f}** ± {cell.deviation:.2f}{theirs}{fewer}"
 
 
 def orderings(found):

@@ -11,7 +11,7 @@ import numpy as np
 from keras_stn.transforms import ThinPlateSpline
 
 DIGIT = 28  # pixels a side of MNIST's images
-INK = 20  # pixels a side of the box that a digit is scaled to in them
+BOX = 20  # pixels a side of the box that each digit was scaled to
 SPLINE = ThinPlateSpline(control_points=4)
 
 
@@ -35,9 +35,13 @@ def translated(rng, count, size):
 
 def projected(rng, count, size, spread=5.0):
     """P: scaled by 0.75 to 1, corners moved by a normal `spread` in pixels. Of `Projective`."""
-    scale = rng.uniform(0.75, 1, (count, 1, 1))
     corners = np.array([[-1, -1], [1, -1], [-1, 1], [1, 1]])
-    moved = scale * corners + rng.normal(0, spread * 2 / (size - 1), (count, 4, 2))
+    moved = np.zeros((count, 4, 2))
+    left = np.arange(count)
+    while len(left):  # one in fifty folds, which no view of a digit does
+        scale = rng.uniform(0.75, 1, (len(left), 1, 1))
+        moved[left] = scale * corners + rng.normal(0, spread * 2 / (size - 1), (len(left), 4, 2))
+        left = left[~convex(moved[left])]
     return homographies(moved, np.broadcast_to(corners, moved.shape))
 
 
@@ -49,8 +53,12 @@ def bent(rng, count, size, spread=1.5):
 
 
 def room(size, scale=1.0):
-    """How far, in pixels, a digit's box times `scale` can lie from a canvas's centre."""
-    return np.maximum(size - INK * scale, 0) / 2
+    """How far, in pixels, a digit's box times `scale` can lie from a canvas's centre.
+
+    Of a digit that is turned, or lies off the centre of its own image, a few pixels may be cut off
+    at the canvas's edge.
+    """
+    return np.maximum(size - BOX * scale, 0) / 2
 
 
 def placed(size, *, angle=0.0, scale=1.0, shift=(0.0, 0.0)):
@@ -72,6 +80,17 @@ def placed(size, *, angle=0.0, scale=1.0, shift=(0.0, 0.0)):
     linear *= (size - 1) / (DIGIT - 1)
     back *= 2 / (DIGIT - 1)
     return np.concatenate([linear, back[..., None]], axis=-1).reshape(-1, 6).astype("float32")
+
+
+def convex(corners):
+    """Which quadrilaterals (count, 4, 2) are convex and not turned over, as bools (count,).
+
+    Corners are in the order of reading: upper left, upper right, lower left, lower right.
+    """
+    around = corners[:, [0, 1, 3, 2]]
+    sides = np.roll(around, -1, axis=1) - around
+    x, y = np.moveaxis(sides, -1, 0)
+    return (x * np.roll(y, -1, axis=1) - y * np.roll(x, -1, axis=1) > 0).all(axis=1)
 
 
 def homographies(target, source):

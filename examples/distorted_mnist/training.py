@@ -8,17 +8,15 @@ import time
 import keras
 import numpy as np
 
-from common.callbacks import Checkpoint, HistoryLog
+from common.callbacks import Checkpoint, HistoryLog, read_history
 from common.files import save_model
-from common.recipes import Recipe
 from distorted_mnist.distortion import Distortion, draw
 from distorted_mnist.networks import build_network
+from distorted_mnist.recipe import RECIPE
 from distorted_mnist.runs import Result
 from distorted_mnist.tasks import TASKS
 from keras_stn.callbacks import TransformerGallery
 
-# Adam on a cosine instead of 150,000 steps of plain gradient descent.
-RECIPE = Recipe(learning_rate=1e-3, final_learning_rate=1e-5, batch_size=128)
 ROUNDS = 20  # into which a run is divided: after each it is logged and can be resumed
 PICTURES = 5  # in the animation of where a network looks, and the start
 SHOWN = 8  # digits in them
@@ -38,7 +36,7 @@ def train(run, digits, folder, *, steps, batch_size):
         run: The `Run`.
         digits: Training and test digits, as from `load_digits`.
         folder: A `Path`, for this run alone.
-        steps: int, how many batches the whole run has.
+        steps: int, how many batches the whole run has, as rounded up by `divided`.
         batch_size: int.
 
     Returns:
@@ -51,52 +49,77 @@ def train(run, digits, folder, *, steps, batch_size):
         model = keras.models.load_model(folder / CHECKPOINT)
     else:
         model = build_model(run)
-        RECIPE.compile(model, rounds * each)
+        RECIPE.compile(model, steps)
     done = int(keras.ops.convert_to_numpy(model.optimizer.iterations)) // each
     test, labels = frozen(task, *digits[1])
-    callbacks = [HistoryLog(folder / HISTORY, done), Checkpoint(folder / CHECKPOINT)]
+    looks = []
     if run.transform:
         shown = {name: values[:SHOWN] for name, values in test.items()}
         every = max(1, rounds // PICTURES)
-        callbacks.append(TransformerGallery(shown, folder / LOOKS, every=every, frame_seconds=0.5))
-    started = time.perf_counter()
-    model.fit(
-        Batches(task, *digits[0], batch_size, run.seed, done * each, rounds * each),
-        steps_per_epoch=each,
-        shuffle=False,
-        epochs=rounds,
-        initial_epoch=done,
-        callbacks=callbacks,
-        verbose="auto" if sys.stdout.isatty() else 0,
-    )
-    seconds = time.perf_counter() - started
+        looks = [TransformerGallery(shown, folder / LOOKS, every=every, frame_seconds=0.5)]
+    if done < rounds:
+        model.fit(
+            Batches(task, *digits[0], batch_size, run.seed, done * each, steps),
+            steps_per_epoch=each,
+            shuffle=False,
+            epochs=rounds,
+            initial_epoch=done,
+            # The checkpoint last: what it says is done has its picture, and its line of history.
+            callbacks=[
+                Seconds(),
+                *looks,
+                HistoryLog(folder / HISTORY, done),
+                Checkpoint(folder / CHECKPOINT),
+            ],
+            verbose="auto" if sys.stdout.isatty() else 0,
+        )
+    else:  # interrupted after the last round
+        for gallery in looks:
+            gallery.write_animation()
     guesses = model.predict(test, batch_size=TEST_BATCH, verbose=0).argmax(axis=-1)
     network = model.layers[-1]
     save_model(network, folder / NETWORK)
-    errors = int((guesses != labels).sum())
-    return Result(network.count_params(), errors, len(labels), round(seconds, 1))
+    return Result(
+        network.count_params(),
+        int((guesses != labels).sum()),
+        len(labels),
+        round(sum(row["seconds"] for row in read_history(folder / HISTORY)), 1),
+    )
+
+
+class Seconds(keras.callbacks.Callback):
+    """Adds the seconds that a round has taken to its logs."""
+
+    def on_epoch_begin(self, epoch, logs=None):
+        self._started = time.perf_counter()
+
+    def on_epoch_end(self, epoch, logs=None):
+        logs["seconds"] = time.perf_counter() - self._started
 
 
 def build_model(run):
     """An uncompiled model from digits and random numbers to logits."""
-    task = TASKS[run.task]
-    inputs = {
-        name: keras.Input(values.shape[1:], dtype=values.dtype.name, name=name)
-        for name, values in _example(task).items()
-    }
+    inputs = inputs_of(TASKS[run.task])
     canvases = Distortion(run.task, name="distortion")(inputs)
-    return keras.Model(inputs, build_network(task, run.model, run.transform)(canvases))
+    network = build_network(TASKS[run.task], run.model, run.transform)
+    return keras.Model(inputs, network(canvases))
 
 
-def _example(task):
+def inputs_of(task):
+    """Keras inputs for what `draw` makes of a task."""
     images, labels = np.zeros((1, 28, 28), "uint8"), np.zeros(1, "int32")
-    return draw(task, images, labels, np.zeros((1, task.digits), int), np.random.default_rng(0))[0]
+    chosen = np.zeros((1, task.digits), int)
+    numbers, _ = draw(task, images, labels, chosen, np.random.default_rng(0))
+    return {
+        name: keras.Input(values.shape[1:], dtype=values.dtype.name, name=name)
+        for name, values in numbers.items()
+    }
 
 
 def divided(steps):
-    """Steps as so many rounds of so many each, rounded up to whole rounds."""
-    rounds = min(ROUNDS, steps)
-    return rounds, -(-steps // rounds)
+    """Steps as at most `ROUNDS` rounds of so many each, rounded up to whole rounds."""
+    each = -(-steps // ROUNDS)
+    return -(-steps // each), each
 
 
 def frozen(task, images, labels):

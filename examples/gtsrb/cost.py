@@ -9,9 +9,10 @@ transformers take turns, step by step, so that what else the machine does hits b
 from __future__ import annotations
 
 import argparse
+import itertools
 import json
 import tempfile
-import time
+from functools import partial
 from pathlib import Path
 
 import keras
@@ -21,13 +22,13 @@ from tqdm import tqdm
 from common.arguments import positive
 from common.files import save_model, whole_or_absent
 from common.machine import machine
+from common.timing import in_turns, quartiles
 from gtsrb import models, training
 from gtsrb.archives import NUM_CLASSES
 from gtsrb.configurations import CONFIGURATIONS
 from gtsrb.dataset import ImageSet
 
 BATCH_SIZE = 128
-WARMUP = 3  # steps, the first of which compile
 
 
 def main(arguments=None):
@@ -75,24 +76,21 @@ def measure(name, steps):
     images = rng.integers(0, 256, (count, *configuration.preprocessing.shape), "uint8")
     labels = rng.integers(0, NUM_CLASSES, count)
     data = training.Batches(ImageSet(images, labels, labels), BATCH_SIZE, 0, 0, 1)
-    pipeline, trained, predicted = [], [], []
-    for step in range(WARMUP + steps):
-        started = time.perf_counter()
-        batch = data[step % len(data)]
-        pipeline.append(time.perf_counter() - started)
-        order = contestants if step % 2 else contestants[::-1]  # each is first in half of the steps
-        times = {id(c): _seconds(c.train_on_batch, *batch) for c in order}
-        trained.append([times[id(c)] for c in contestants])
-        times = {id(c): _seconds(c.predict_on_batch, batch[0]) for c in order}
-        predicted.append([times[id(c)] for c in contestants])
-    trained, predicted = np.array(trained[WARMUP:]), np.array(predicted[WARMUP:])
+    numbers, batch = itertools.cycle(range(len(data))), data[0]
+    functions = [
+        lambda: data[next(numbers)],
+        *(partial(c.train_on_batch, *batch) for c in contestants),
+        *(partial(c.predict_on_batch, batch[0]) for c in contestants),
+    ]
+    seconds = in_turns(functions, steps)
+    pipeline, trained, predicted = np.split(seconds, [1, 1 + len(contestants)], axis=1)
     row = {
         "model": name,
         "parameters": model.count_params(),
         "bytes": _size(model),
         "training_images_per_second": _rate(trained[:, 0]),
         "inference_images_per_second": _rate(predicted[:, 0]),
-        "pipeline_share": round(float(np.median(pipeline[WARMUP:]) / np.median(trained[:, 0])), 5),
+        "pipeline_share": round(float(np.median(pipeline) / np.median(trained[:, 0])), 5),
     }
     if len(contestants) > 1:
         row["transformers_share_training"] = _share(trained)
@@ -100,21 +98,14 @@ def measure(name, steps):
     return row
 
 
-def _seconds(fn, *arguments):
-    started = time.perf_counter()
-    fn(*arguments)  # returns NumPy arrays or floats: the device has finished
-    return time.perf_counter() - started
-
-
 def _rate(seconds):
     """Images a second: the median and the quartiles over steps."""
-    return [round(BATCH_SIZE / float(np.quantile(seconds, q)), 1) for q in (0.5, 0.75, 0.25)]
+    return quartiles(BATCH_SIZE / seconds, 1)
 
 
 def _share(seconds):
     """What of each step the transformers take: the median and the quartiles over steps."""
-    shares = 1 - seconds[:, 1] / seconds[:, 0]
-    return [round(float(np.quantile(shares, q)), 3) for q in (0.5, 0.25, 0.75)]
+    return quartiles(1 - seconds[:, 1] / seconds[:, 0], 3)
 
 
 def _size(model):

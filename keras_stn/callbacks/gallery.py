@@ -24,7 +24,8 @@ class TransformerGallery(keras.callbacks.Callback):
 
     A picture is on disk, whole, when its epoch ends: a training that was broken off with Ctrl-C
     leaves all of them, and `write_animation()` makes the animation later. A training that goes on
-    from `initial_epoch` adds its pictures to those that are there.
+    from `initial_epoch` adds its pictures to those that are there, that of its start if one is due
+    then.
 
     Brightness is scaled from the lowest to the highest value of all the images together, and
     crops by the same scale. Images of 3 channels are drawn in colour, of any other number of
@@ -109,7 +110,8 @@ class TransformerGallery(keras.callbacks.Callback):
         """Draws where the training starts."""
         if self._epochs is None:
             self._epochs = epoch
-            if self.model.built:  # TensorFlow may build it in its first step
+            # TensorFlow may build it in its first step.
+            if self.model.built and epoch % self.every == 0:
                 self._draw(epoch)
 
     def on_epoch_end(self, epoch, logs=None):

@@ -170,6 +170,10 @@ def test_a_picture_an_epoch_and_a_film(tmp_path):
     assert names(folder) == [*pictures(0, 1, 2, 3, 4, 6, 7), "training.gif"]
     assert len(frames_of(folder / "training.gif")) == 7
 
+    gallery = callbacks.TransformerGallery(IMAGES, tmp_path / "due", max_images=1, every=2)
+    model.fit(IMAGES, TARGETS, callbacks=[gallery], **options)
+    assert names(tmp_path / "due") == [*pictures(4, 6, 7), "training.gif"]
+
     # Another training, shorter, with pictures of another size: what was left is not in its film.
     gallery = callbacks.TransformerGallery(IMAGES, folder, max_images=5)
     model.fit(IMAGES, TARGETS, epochs=2, verbose=0, callbacks=[gallery])

@@ -1,5 +1,6 @@
 """The paper's experiments on distorted MNIST: networks, runs, tables, the command line."""
 
+import functools
 import json
 import re
 
@@ -8,8 +9,9 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from common.callbacks import Checkpoint
+from common.callbacks import Checkpoint, read_history
 from distorted_mnist import app, networks, paper, table, training
+from distorted_mnist.command_line import parse
 from distorted_mnist.digits import DigitsError, held_out, load_digits
 from distorted_mnist.networks import BUDGET, MODELS, build_network, widest
 from distorted_mnist.runs import Folder, Result, Run, RunError, grid, read_results
@@ -44,7 +46,8 @@ def small(monkeypatch, tmp_path):
     monkeypatch.setattr(app, "RUNS", tmp_path / "runs")
     monkeypatch.setattr(app, "DPI", 50)
     # Adam turns the rounding errors of a zero gradient into whole steps: runs would not compare.
-    monkeypatch.setattr(keras.optimizers, "Adam", keras.optimizers.SGD)
+    momentum = functools.partial(keras.optimizers.SGD, momentum=0.9)
+    monkeypatch.setattr(keras.optimizers, "Adam", momentum)
     yield
     keras.config.set_dtype_policy("float32")
 
@@ -57,10 +60,11 @@ def _main(digits_file, *arguments):
 
 def test_grid_holds_every_cell_of_the_paper_once():
     runs = grid(seeds=(0, 1))
-    assert len(runs) == len(set(runs)) == 2 * (4 * 8 + 2 * 4)
+    assert len(runs) == len(set(runs)) == 2 * (5 * 8 + 4)
+    assert grid(seeds=(0, 1, 0)) == runs
     cells = {(run.task, run.model, run.transform) for run in runs}
     assert set(paper.ERRORS) <= cells
-    assert [run.seed for run in runs] == [0] * 40 + [1] * 40  # a whole table first
+    assert [run.seed for run in runs] == [0] * 44 + [1] * 44  # a whole table first
     assert grid(["TC"], ["st-cnn"]) == [Run("TC", "st-cnn", "affine", 0)]
     assert grid(["TC"], ["cnn", "st-fcn"], ["projective"], [3]) == [
         Run("TC", "cnn", "", 3),
@@ -69,8 +73,8 @@ def test_grid_holds_every_cell_of_the_paper_once():
     assert len({run.name for run in runs}) == len(runs)
 
 
-@pytest.mark.parametrize("model", MODELS)
 @pytest.mark.parametrize("name", TASKS)
+@pytest.mark.parametrize("model", MODELS)
 def test_networks_have_about_as_many_parameters(name, model):
     task = TASKS[name]
     network = build_network(task, model, "thin_plate_spline")
@@ -138,6 +142,7 @@ def test_test_canvases_are_frozen_and_show_every_digit_once(digits_file):
 def test_steps_are_divided_into_rounds():
     assert training.divided(6000) == (20, 300)
     assert training.divided(6001) == (20, 301)
+    assert training.divided(25) == (13, 2)
     assert training.divided(3) == (3, 1)
 
 
@@ -148,6 +153,8 @@ def test_choices_are_made_on_training_digits(rng):
     assert len(train[0]) == len(train[1]) == 5
     np.testing.assert_array_equal(validation[0], images[5:])
     np.testing.assert_array_equal(validation[1], labels[5:])
+    with pytest.raises(DigitsError, match="--validate holds 10,000 training digits out"):
+        held_out(((images[5:], labels[5:]), (None, None)))
 
 
 @pytest.mark.gradient
@@ -166,20 +173,24 @@ def test_networks_learn(digits_file, tmp_path, monkeypatch):
 
 @pytest.mark.gradient
 def test_table_is_made_and_gone_on_with(small, digits_file, tmp_path, capsys):
+    wanted = grid(["TC", "addition"], ["fcn", "st-cnn"], ["affine"])
     arguments = ("--table", "--task", "TC", "addition", "--model", "st-cnn", "fcn")
+    arguments += ("--transform", "affine")
     assert _main(digits_file, *arguments) == 0
     said = capsys.readouterr().out
     assert "4 runs of 4 batches of 8, 0 of them there already" in said
     assert re.search(r"4 of 4: addition st-cnn affine, seed 0\n    error .* 0 left\n", said)
     (folder,) = (tmp_path / "runs").iterdir()
     results = read_results(folder / "results.csv")
-    assert list(results) == grid(["TC", "addition"], ["fcn", "st-cnn"])
+    assert results == Folder(folder, json.loads((folder / "settings.json").read_text())).results()
+    assert sorted(results) == sorted(wanted)
     assert all(result.images == 30 for result in results.values())
     assert "| ST-CNN affine | **" in (folder / "table.md").read_text()
     with Image.open(folder / "table.png") as picture:
         assert np.asarray(picture).std() > 10
     place = folder / "TC-st-cnn-affine-seed0"
-    assert {path.name for path in place.iterdir()} == {"history.csv", "network.keras", "looks"}
+    files = {"history.csv", "network.keras", "looks", "result.json"}
+    assert {path.name for path in place.iterdir()} == files
     assert (place / "looks" / "training.gif").exists()
     before = (folder / "results.csv").read_text()
     assert _main(digits_file, *arguments) == 0
@@ -187,38 +198,75 @@ def test_table_is_made_and_gone_on_with(small, digits_file, tmp_path, capsys):
     assert (folder / "results.csv").read_text() == before
     assert json.loads((folder / "settings.json").read_text())["backend"] == keras.backend.backend()
     assert _main(digits_file, "--output", folder, "--steps", "5") == 2
-    assert "steps=4, not 5. Choose another --output" in capsys.readouterr().err
+    assert "steps=4, not 6. Choose another --output" in capsys.readouterr().err
 
 
 @pytest.mark.gradient
 def test_run_that_was_stopped_goes_on_as_if_it_had_not_been(
     small, digits_file, tmp_path, monkeypatch, capsys
 ):
+    """Stopped in the second round, and again when all is done but the last file."""
     arguments = ("--task", "R", "--model", "st-fcn", "--output")
     assert _main(digits_file, *arguments, tmp_path / "whole") == 0
+    begun, saving = [], training.save_model
 
-    def ctrl_c(self, epoch, logs=None):
-        if epoch == 1:
+    def ctrl_c_in_second_round(self, epoch, logs=None):
+        begun.append(epoch)
+        if begun == [0, 1]:
             raise KeyboardInterrupt("Ctrl-C")
 
-    with monkeypatch.context() as patch:
-        patch.setattr(Checkpoint, "on_epoch_begin", ctrl_c, raising=False)
-        assert _main(digits_file, *arguments, tmp_path / "stopped") == 130
+    def ctrl_c_at_the_end(model, path):
+        raise KeyboardInterrupt("Ctrl-C")
+
+    stopped = tmp_path / "stopped"
+    monkeypatch.setattr(Checkpoint, "on_epoch_begin", ctrl_c_in_second_round, raising=False)
+    assert _main(digits_file, *arguments, stopped) == 130
     assert "The same command goes on" in capsys.readouterr().out
-    assert not (tmp_path / "stopped" / "results.csv").exists()
-    assert _main(digits_file, *arguments, tmp_path / "stopped") == 0
+    assert not (stopped / "results.csv").exists()
+    monkeypatch.setattr(training, "save_model", ctrl_c_at_the_end)
+    assert _main(digits_file, *arguments, stopped) == 130
+    monkeypatch.setattr(training, "save_model", saving)
+    assert _main(digits_file, *arguments, stopped) == 0
+    assert begun == [0, 1, 1]
     name = Run("R", "st-fcn", "affine", 0).name
-    whole, stopped = (
+    whole, resumed = (
         keras.models.load_model(tmp_path / folder / name / training.NETWORK).get_weights()
         for folder in ("whole", "stopped")
     )
-    for a, b in zip(whole, stopped, strict=True):
+    for a, b in zip(whole, resumed, strict=True):
         np.testing.assert_allclose(a, b, atol=1e-6)
-    a, b = (
-        (tmp_path / folder / name / training.HISTORY).read_text().splitlines()
-        for folder in ("whole", "stopped")
-    )
-    assert len(a) == len(b) == 3
+    for folder in ("whole", "stopped"):
+        place = tmp_path / folder / name
+        history = read_history(place / training.HISTORY)
+        assert [row["epoch"] for row in history] == [1, 2]
+        (result,) = read_results(tmp_path / folder / "results.csv").values()
+        assert result.seconds == pytest.approx(sum(row["seconds"] for row in history), abs=0.1)
+        pictures = {f"epoch_000{n}.png" for n in range(3)} | {"training.gif"}
+        assert {path.name for path in (place / training.LOOKS).iterdir()} == pictures
+        assert not (place / training.CHECKPOINT).exists()
+
+
+@pytest.mark.gradient
+def test_every_run_has_the_precision_that_was_asked_for(small, digits_file, tmp_path):
+    arguments = ("--task", "R", "--model", "fcn", "--seed", "0", "1", "--mixed-precision")
+    assert _main(digits_file, *arguments, "--output", tmp_path / "runs") == 0
+    for run in grid(["R"], ["fcn"], seeds=(0, 1)):
+        network = keras.models.load_model(tmp_path / "runs" / run.name / training.NETWORK)
+        policies = [x.dtype_policy.name for x in network.layers if x.name.startswith("dense")]
+        assert policies == ["mixed_bfloat16"] * 2
+        assert network.get_layer("logits").dtype_policy.name == "float32"
+
+
+@pytest.mark.gradient
+def test_two_processes_may_share_a_folder(small, digits_file, tmp_path):
+    """A result that another process has left since is not lost."""
+    settings = {"steps": 1}
+    ours, theirs = Folder(tmp_path / "runs", settings), Folder(tmp_path / "runs", settings)
+    a, b = Run("R", "fcn", "", 0), Run("E", "st-fcn", "projective", 1)
+    ours.add(a, Result(1, 2, 3, 4.0))
+    theirs.add(b, Result(5, 6, 7, 8.5))
+    both = {a: Result(1, 2, 3, 4.0), b: Result(5, 6, 7, 8.5)}
+    assert ours.results() == read_results(tmp_path / "runs" / "results.csv") == both
 
 
 def test_command_line_says_what_is_wrong(small, digits_file, tmp_path, capsys):
@@ -229,7 +277,9 @@ def test_command_line_says_what_is_wrong(small, digits_file, tmp_path, capsys):
     assert "invalid choice: 'Q'" in capsys.readouterr().err
     (tmp_path / "file").write_text("")
     assert _main(digits_file, "--output", tmp_path / "file") == 2
-    assert "Choose another --output" in capsys.readouterr().err
+    assert "file" in capsys.readouterr().err
+    assert _main(digits_file, "--output", tmp_path) == 2
+    assert "holds something else. Choose another --output" in capsys.readouterr().err
 
 
 def test_digits_that_are_none(tmp_path):
@@ -257,10 +307,31 @@ def test_digits_that_are_none(tmp_path):
     assert (images.dtype, labels.dtype) == ("uint8", "int32")
 
 
-def test_folder_that_holds_something_else(tmp_path):
-    (tmp_path / "settings.json").write_text("{")
-    with pytest.raises(RunError, match="cannot be read"):
+@pytest.mark.parametrize("text", ["{", "[1]"])
+def test_settings_that_are_none(tmp_path, text):
+    (tmp_path / "settings.json").write_text(text)
+    with pytest.raises(RunError, match=r"settings\.json cannot be read"):
         Folder(tmp_path, {})
+
+
+@pytest.mark.parametrize("text", ["{", "[]", '{"run": {}, "result": {}}'])
+def test_result_that_is_none(tmp_path, text):
+    folder = Folder(tmp_path / "runs", {})
+    (folder.path / "R-fcn-seed0").mkdir()
+    (folder.path / "R-fcn-seed0" / "result.json").write_text(text)
+    with pytest.raises(RunError, match=r"cannot be read .* Delete it to repeat the run"):
+        folder.results()
+
+
+def test_runs_on_other_digits_are_other_runs(small, digits_file, tmp_path, rng):
+    options = parse(["--steps", "3"])
+    digits = load_digits(digits_file)
+    settings = app.settings_of(options, digits)
+    assert settings == app.settings_of(options, load_digits(digits_file))
+    folder = Folder(tmp_path / "runs", settings)
+    other = (digits[0], (digits[1][0], digits[1][1][::-1]))
+    with pytest.raises(RunError, match=r"have digits='\w{8}', not '\w{8}'\. Choose another"):
+        Folder(folder.path, app.settings_of(options, other))
 
 
 def _results(**percents):
@@ -279,7 +350,7 @@ def test_table_tells_mean_deviation_and_the_paper():
     lines = table.markdown(found).splitlines()
     assert lines[0] == "| network | RTS | E |"
     assert lines[2] == "| FCN | **6.00** ± 1.00 (5.2) |  |"
-    assert lines[3] == "| ST-CNN affine |  | **1.00** ± 0.31 (1.2) |"
+    assert lines[3] == "| ST-CNN affine |  | **1.00** ± 0.31 (1.2) 1 of 3 seeds |"
 
 
 def test_orderings_are_told_as_they_are():

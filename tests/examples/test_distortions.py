@@ -102,6 +102,23 @@ def test_projective_corners_are_scaled_and_moved_by_five_pixels(rng):
     assert 1.4826 * np.median(np.abs(between)) == pytest.approx(5 * np.sqrt(7 / 8), rel=0.05)
 
 
+def test_projective_digits_are_seen_from_the_front(rng):
+    """No corner lies beyond the horizon, so that nothing is folded over or turned around."""
+    theta = thetas.projected(rng, 4000, 28).astype("float64")
+    matrices = np.concatenate([theta, np.ones((4000, 1))], axis=1).reshape(-1, 3, 3)
+    corners = np.array([[-1.0, -1, 1], [1, -1, 1], [-1, 1, 1], [1, 1, 1]])
+    moved = np.einsum("bij,kj->bki", np.linalg.inv(matrices), corners)
+    moved = moved[..., :2] / moved[..., 2:]
+    depths = np.einsum("bj,bkj->bk", matrices[:, 2, :2], moved) + 1
+    assert (depths > 0).all()
+    assert (np.linalg.det(matrices) > 0).all()
+    folded = np.array(
+        [[[-1, -1], [1, -1], [1, 1], [-1, 1]], [[-1, -1], [1, -1], [-1, 1], [-2, -2]]]
+    )
+    assert not thetas.convex(folded).any()
+    assert thetas.convex(np.array([[[-1, -1], [1, -2], [-1, 1], [3, 1]]])).all()
+
+
 def test_control_points_are_scaled_and_moved_by_one_and_a_half_pixels(rng):
     theta = thetas.bent(rng, 4000, 28).reshape(-1, 16, 2) * 27 / 2
     lattice = thetas.SPLINE.identity().reshape(16, 2) * 27 / 2

@@ -1,0 +1,107 @@
+"""What distorting costs beside training, and four spatial transformers beside none.
+
+    python -m distorted_mnist.cost [--output FILE] [--mixed-precision] [--turns N]
+
+in `examples/`, on the backend of `KERAS_BACKEND`. What is compared takes turns.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+from functools import partial
+from pathlib import Path
+
+import keras
+import numpy as np
+
+from common.arguments import positive
+from common.files import whole_or_absent
+from common.machine import machine
+from common.timing import in_turns, quartiles
+from distorted_mnist import four_transformers, training
+from distorted_mnist.distortion import Distortion
+from distorted_mnist.networks import build_network
+from distorted_mnist.tasks import TASKS
+
+BATCH_SIZE = 128
+HOUSE_NUMBERS = 16  # images of a batch for the four transformers
+
+
+def main(arguments=None):
+    """Measures, prints a line for each comparison, and writes all of it to `--output`."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--output", type=Path, help="a JSON file")
+    parser.add_argument("--mixed-precision", action="store_true", help="compute in bfloat16")
+    parser.add_argument("--turns", type=positive, default=15, help="default: 15")
+    options = parser.parse_args(arguments)
+    precision = "mixed_bfloat16" if options.mixed_precision else "float32"
+    keras.config.set_dtype_policy(precision)
+    rows = []
+    for name in TASKS:
+        rows.append({"task": name, **distortion_cost(name, options.turns)})
+        print(json.dumps(rows[-1]), flush=True)
+    four = {"images": HOUSE_NUMBERS, **four_transformers_cost(options.turns)}
+    print(json.dumps(four), flush=True)
+    if options.output:
+        result = {
+            "backend": keras.backend.backend(),
+            "precision": precision,
+            "machine": machine(),
+            "keras": keras.version(),
+            "batch_size": BATCH_SIZE,
+            "turns": options.turns,
+            "distortions": rows,
+            "four_transformers": four,
+        }
+        with whole_or_absent(options.output) as path:
+            path.write_text(json.dumps(result, indent=1) + "\n")
+
+
+def distortion_cost(name, turns):
+    """Milliseconds of drawing numbers, of distorting by them, and of training steps on canvases."""
+    task = TASKS[name]
+    rng = np.random.default_rng(0)
+    images = rng.integers(0, 256, (1000, 28, 28), "uint8")
+    labels = rng.integers(0, 10, 1000)
+    batches = training.Batches(task, images, labels, BATCH_SIZE, 0, 0, 1)
+    numbers, answers = batches[0]
+    inputs = training.inputs_of(task)
+    distortion = keras.Model(inputs, Distortion(name)(inputs))
+    distortion.compile("sgd", "mse")
+    canvases = np.asarray(distortion.predict_on_batch(numbers))
+    functions = {
+        "drawing": lambda: batches[0],
+        "distorting": partial(distortion.predict_on_batch, numbers),
+    }
+    for model in ("fcn", "cnn", "st-fcn", "st-cnn"):
+        network = build_network(task, model)
+        training.RECIPE.compile(network, turns)
+        functions[model] = partial(network.train_on_batch, canvases, answers)
+    seconds = in_turns(list(functions.values()), turns)
+    return {name: quartiles(1000 * s, 2) for name, s in zip(functions, seconds.T, strict=True)}
+
+
+def four_transformers_cost(turns):
+    """What four transformers add to a training step and to an inference step, as shares."""
+    rng = np.random.default_rng(0)
+    size = (four_transformers.SIZE,) * 2
+    images = rng.uniform(size=(HOUSE_NUMBERS, *size, 3)).astype("float32")
+    classes = np.eye(four_transformers.CLASSES, dtype="float32")
+    answers = classes[rng.integers(0, len(classes), (HOUSE_NUMBERS, four_transformers.DIGITS))]
+    found = {}
+    contestants = [four_transformers.build_network(count) for count in (4, 0)]
+    for contestant in contestants:
+        training.RECIPE.compile(contestant, turns)
+    for what, functions in {
+        "training": [partial(c.train_on_batch, images, answers) for c in contestants],
+        "inference": [partial(c.predict_on_batch, images) for c in contestants],
+    }.items():
+        seconds = in_turns(functions, turns)
+        found[f"{what}_seconds"] = quartiles(seconds[:, 0], 4)
+        found[f"{what}_overhead"] = quartiles(seconds[:, 0] / seconds[:, 1] - 1, 3)
+    return found
+
+
+if __name__ == "__main__":
+    main()

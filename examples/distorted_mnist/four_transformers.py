@@ -1,0 +1,41 @@
+"""A network with four spatial transformers, as the paper has it for street view house numbers."""
+
+from __future__ import annotations
+
+import keras
+from keras import layers
+
+from keras_stn import SpatialTransformer
+
+SIZE = 64  # pixels a side of the image
+# Filters of 5x5 convolutions; pooled by 2 after every second one.
+FILTERS = (48, 64, 128, 160, 192, 192, 192, 192)
+DENSE = (3072, 3072)
+DIGITS, CLASSES = 5, 11  # of a house number; ten digits and none
+LOCALIZER = 32  # units of each of a localization network's two layers
+LAST = {"data_format": "channels_last"}
+
+
+def build_network(transformers=4, width=1.0):
+    """An uncompiled network from images (batch, 64, 64, 3) to logits (batch, 5, 11).
+
+    Args:
+        transformers: int, how many spatial transformers: one before each of the first convolutions.
+        width: float, by which all numbers of filters and units are multiplied.
+    """
+    images = keras.Input((SIZE, SIZE, 3))
+    x = images
+    for number, filters in enumerate(FILTERS):
+        if number < transformers:
+            units = round(LOCALIZER * width)
+            localizer = [layers.Flatten(**LAST)]
+            localizer += [layers.Dense(units, activation="relu") for _ in range(2)]
+            x = SpatialTransformer(keras.Sequential(localizer), **LAST)(x)
+        x = layers.Conv2D(round(filters * width), 5, padding="same", activation="relu", **LAST)(x)
+        if number % 2:
+            x = layers.MaxPooling2D(2, **LAST)(x)
+    x = layers.Flatten(**LAST)(x)
+    for units in DENSE:
+        x = layers.Dense(round(units * width), activation="relu")(x)
+    logits = layers.Dense(DIGITS * CLASSES)(x)
+    return keras.Model(images, layers.Reshape((DIGITS, CLASSES))(logits))

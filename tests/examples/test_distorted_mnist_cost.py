@@ -1,0 +1,57 @@
+"""What is measured of the paper's networks, on small ones."""
+
+import json
+
+import numpy as np
+import pytest
+
+from distorted_mnist import cost, four_transformers, networks
+from distorted_mnist.tasks import TASKS
+from keras_stn import SpatialTransformer
+from tests.backend import to_numpy
+
+SMALL = 0.03  # of the width of the network with four transformers
+
+
+@pytest.fixture
+def small(monkeypatch):
+    """Small networks, one task."""
+    monkeypatch.setattr(networks, "BUDGET", 20_000)
+    monkeypatch.setattr(networks, "FILTERS", (2, 2))
+    monkeypatch.setattr(cost, "BATCH_SIZE", 4)
+    monkeypatch.setattr(cost, "HOUSE_NUMBERS", 2)
+    monkeypatch.setattr(cost, "TASKS", {"TC": TASKS["TC"]})
+    whole = four_transformers.build_network
+    monkeypatch.setattr(
+        four_transformers, "build_network", lambda transformers: whole(transformers, SMALL)
+    )
+
+
+@pytest.mark.gradient
+def test_costs_are_measured_and_written(small, tmp_path, capsys):
+    cost.main(["--turns", "2", "--output", str(tmp_path / "cost.json")])
+    result = json.loads((tmp_path / "cost.json").read_text())
+    printed = [json.loads(line) for line in capsys.readouterr().out.splitlines()]
+    assert printed == [*result["distortions"], result["four_transformers"]]
+    assert [row.pop("task") for row in result["distortions"]] == ["TC"]
+    for row in result["distortions"]:
+        assert list(row) == ["drawing", "distorting", "fcn", "cnn", "st-fcn", "st-cnn"]
+        for median, low, high in row.values():
+            assert 0 < low <= median <= high
+    for what in ("training", "inference"):
+        median, low, high = result["four_transformers"][f"{what}_overhead"]
+        assert -1 < low <= median <= high
+        assert result["four_transformers"][f"{what}_seconds"][0] > 0
+
+
+@pytest.mark.parametrize("count", [0, 4])
+def test_house_number_network_has_as_many_transformers(rng, count):
+    network = four_transformers.build_network(count, SMALL)
+    found = [layer for layer in network.layers if isinstance(layer, SpatialTransformer)]
+    assert len(found) == count
+    images = rng.uniform(size=(2, 64, 64, 3)).astype("float32")
+    assert to_numpy(network(images)).shape == (2, 5, 11)
+    for transformer in found:  # a new one passes feature maps through
+        shape = transformer.input.shape[1:]
+        features = np.random.default_rng(0).normal(size=(1, *shape)).astype("float32")
+        np.testing.assert_allclose(to_numpy(transformer(features)), features, atol=1e-4)
