@@ -24,7 +24,7 @@ def main(arguments=None):
     options = parse(arguments)
     try:
         if options.predict:
-            return predict.main(options.predict, *runs.trained_model(options.output))
+            return predict.main(options.predict, *runs.trained_model(options.output, options.model))
         devices = distribution.all_devices() if options.distribute else distribution.ONE_DEVICE
         try:
             return run(options, devices)

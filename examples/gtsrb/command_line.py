@@ -78,7 +78,7 @@ def parse(arguments):
         nargs="+",
         type=Path,
         metavar="FILE",
-        help="classify images with the trained model in --output (default: the latest one, or "
-        "the one bundled with this example)",
+        help="classify images with the trained model in --output (default: the latest one, of "
+        "--model if that is given, or the one bundled with this example: best, or --model stn)",
     )
     return parser.parse_args(arguments)

@@ -1,8 +1,8 @@
-"""Makes `pretrained.keras`, the model bundled with the example, from a finished run.
+"""Makes a model that is bundled with the example, in `pretrained/`, from a finished run.
 
     python -m gtsrb.make_pretrained RUN      (in examples/; RUN is the folder of the run)
 
-The bundled model computes in float32, whatever the run did, so that it is equally good and equally
+It computes in float32, whatever the run did, so that it is equally good and equally
 fast on machines that know no bfloat16; and it leaves out the augmentation.
 """
 
@@ -19,7 +19,7 @@ from gtsrb import models, predict, runs
 
 
 def main(run):
-    """Writes the bundled model from the run in this folder."""
+    """Writes a bundled model from the run in this folder; its name is the configuration's."""
     settings = json.loads((run / runs.SETTINGS).read_text())
     trained = predict.load_model(run / runs.MODEL)
     keras.config.set_dtype_policy("float32")
@@ -27,8 +27,9 @@ def main(run):
     parts = zip(_networks(model), _networks(trained), strict=True)
     for part, source in parts:
         part.set_weights(source.get_weights())
-    save_model(model, runs.PRETRAINED)
-    print(f"{runs.PRETRAINED}: {runs.PRETRAINED.stat().st_size / 1e6:.2f} MB")
+    path = runs.PRETRAINED / f"{model.name}.keras"
+    save_model(model, path)
+    print(f"{path}: {path.stat().st_size / 1e6:.2f} MB")
 
 
 def _networks(model):

@@ -14,7 +14,7 @@ from gtsrb.errors import RunError
 RUNS = Path("runs")
 MODEL = "model.keras"
 SETTINGS = "settings.json"
-PRETRAINED = Path(__file__).with_name("pretrained.keras")
+PRETRAINED = Path(__file__).with_name("pretrained")  # models bundled with the example
 
 # The sample holds only a few of a recipe's batches: smaller ones, and some more epochs.
 SAMPLE_EPOCHS, SAMPLE_BATCH_SIZE = 12, 32
@@ -94,17 +94,44 @@ def read_settings(folder):
     return settings
 
 
-def trained_model(output):
-    """The path of a trained model, and the folder for what it is asked."""
+def trained_model(output, name):
+    """The path of a trained model, and the folder for what it is asked.
+
+    Args:
+        output: The folder of a run, or None for the latest, or the bundled model if there is none.
+        name: str, of the configuration wanted, or None for any.
+    """
     if output is None:
+
+        def wanted(run):
+            return (run / MODEL).exists() and name in (None, _configuration_of(run))
+
         try:
-            output = latest(lambda run: (run / MODEL).exists(), "finished")
+            output = latest(wanted, "finished")
         except RunError:
-            print(f"The model bundled with this example (no finished run in {RUNS}):")
-            return PRETRAINED, RUNS
+            return _bundled_model(name or "best"), RUNS
     if not (output / MODEL).exists():
         raise RunError(f"{output} holds no {MODEL}. Train first: `python examples/gtsrb.py`.")
     return output / MODEL, output
+
+
+def _configuration_of(run):
+    try:
+        return read_settings(run)["model"]
+    except RunError:
+        return None
+
+
+def _bundled_model(name):
+    path = PRETRAINED / f"{name}.keras"
+    if not path.exists():
+        bundled = ", ".join(sorted(file.stem for file in PRETRAINED.glob("*.keras")))
+        raise RunError(
+            f"There is no finished run of {name!r} in {RUNS}, and the example brings only models "
+            f"of {bundled}. Train one: `python examples/gtsrb.py --model {name}`."
+        )
+    print(f"The {name!r} model bundled with this example (no finished run of yours in {RUNS}):")
+    return path
 
 
 def latest(wanted, what):

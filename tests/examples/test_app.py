@@ -3,6 +3,7 @@
 import csv
 import json
 import re
+import shutil
 from pathlib import Path
 
 import keras
@@ -214,9 +215,9 @@ def test_errors(tmp_path, monkeypatch, capsys, arguments, message):
 
 def test_prediction_without_a_run_takes_the_bundled_model(tmp_path, monkeypatch, capsys):
     assert _run(tmp_path / "a", "--mixed-precision", "--augment", "brightness") == 0
-    monkeypatch.setattr(runs, "PRETRAINED", tmp_path / "pretrained.keras")
+    monkeypatch.setattr(runs, "PRETRAINED", tmp_path / "pretrained")
     make_pretrained.main(tmp_path / "a")
-    bundled = keras.models.load_model(tmp_path / "pretrained.keras")
+    bundled = keras.models.load_model(tmp_path / "pretrained" / "stn.keras")
     assert {layer.compute_dtype for layer in bundled.layers} == {"float32"}
     trained = keras.models.load_model(tmp_path / "a" / "model.keras")
     images = dataset.load_sample(GREY_32).validation.images
@@ -224,11 +225,20 @@ def test_prediction_without_a_run_takes_the_bundled_model(tmp_path, monkeypatch,
     np.testing.assert_allclose(*logits, atol=0.1)
     Image.new("RGB", (50, 40), (200, 0, 0)).save(tmp_path / "sign.png")
     capsys.readouterr()
-    assert app.main(["--predict", str(tmp_path / "sign.png")]) == 0
+    predict = ["--predict", str(tmp_path / "sign.png")]
+    assert app.main([*predict, "--model", "stn"]) == 0
     out = capsys.readouterr().out
-    assert "The model bundled with this example" in out
+    assert "The 'stn' model bundled with this example" in out
     assert f"{tmp_path / 'sign.png'}  " in out
     assert (tmp_path / "runs" / "predictions.png").exists()
+    assert app.main(predict) == 2
+    assert "no finished run of 'best' in" in capsys.readouterr().err
+    # A run of one's own goes before, but not if another configuration is asked for.
+    shutil.copytree(tmp_path / "a", tmp_path / "runs" / "a")
+    assert app.main(predict) == 0
+    assert "bundled" not in capsys.readouterr().out
+    assert app.main([*predict, "--model", "idsia"]) == 2
+    assert "brings only models of stn. Train one" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize("value", ["-1", "4294967296", "one"])

@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 import scipy.ndimage
 
-from gtsrb import models, networks
+from gtsrb import dataset, evaluation, models, networks, predict, runs
 from gtsrb.augmentation import AUGMENTATIONS
 from gtsrb.configurations import CONFIGURATIONS
 from gtsrb.normalization import LocalContrastNormalization, Standardization
@@ -136,3 +136,14 @@ def test_local_contrast_normalization_against_scipy(rng):
     result = to_numpy(LocalContrastNormalization()(images))
     np.testing.assert_allclose(result, expected, atol=1e-4)
     assert np.isfinite(to_numpy(LocalContrastNormalization()(np.zeros_like(images)))).all()
+
+
+@pytest.mark.parametrize("name", ["best", "stn"])
+def test_bundled_model_reads_real_signs(name):
+    model = predict.load_model(runs.PRETRAINED / f"{name}.keras")
+    assert model.name == name
+    assert model.count_params() == models.build_model(name).count_params()
+    signs = dataset.load_sample(CONFIGURATIONS[name].preprocessing).validation
+    one_of_each = np.unique(signs.labels, return_index=True)[1]
+    logits = evaluation.predict(model, signs.images[one_of_each])
+    assert (logits.argmax(axis=-1) == signs.labels[one_of_each]).mean() > 0.9
