@@ -230,7 +230,8 @@ def sign_flip(gains):
 
 
 def hardest_table(runs):
-    """The tracks that cost most errors, over all runs."""
+    """The tracks that cost most errors, over all runs on all frames."""
+    runs = [run for run in runs if run.settings["every"] == 1]
     wrong = {}
     for run in runs:
         for row in run.predictions:

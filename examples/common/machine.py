@@ -8,12 +8,25 @@ from pathlib import Path
 
 import keras
 
+from common.errors import RunError
+
+TRAINING_BACKENDS = ("tensorflow", "jax", "torch")
+
 
 def device():
     """The device that the backend computes on, in its own words."""
     if keras.backend.backend() == "torch":
         return str(keras.ops.zeros(()).device)
     return keras.distribution.list_devices()[0]
+
+
+def check_backend():
+    """Raises `RunError` if the backend cannot train."""
+    if keras.backend.backend() not in TRAINING_BACKENDS:
+        raise RunError(
+            f"The backend {keras.backend.backend()!r} has no gradients. Set the environment "
+            f"variable KERAS_BACKEND to one of {', '.join(TRAINING_BACKENDS)}."
+        )
 
 
 def machine():

@@ -10,13 +10,14 @@ from pathlib import Path
 import keras
 import numpy as np
 
+from common.errors import DataError, RunError
 from common.files import whole_or_absent
-from common.machine import device
+from common.machine import check_backend, device
 from distorted_mnist import table, training
 from distorted_mnist.command_line import parse
-from distorted_mnist.digits import DigitsError, held_out, load_digits
+from distorted_mnist.digits import held_out, load_digits
 from distorted_mnist.recipe import RECIPE
-from distorted_mnist.runs import Folder, RunError, grid
+from distorted_mnist.runs import Folder, grid
 
 RUNS = Path("runs")
 DPI = 130
@@ -27,7 +28,7 @@ def main(arguments=None):
     options = parse(arguments)
     try:
         return run_all(options)
-    except (DigitsError, RunError) as error:
+    except (DataError, RunError) as error:
         print(f"distorted_mnist.py: {error}", file=sys.stderr)
         return 2
     except OSError as error:  # an output folder that cannot be written, a full disk
@@ -40,6 +41,7 @@ def main(arguments=None):
 
 def run_all(options):
     """Makes the runs that are not there yet; returns the exit status."""
+    check_backend()
     digits = load_digits(options.data)
     if options.validate:
         digits = held_out(digits)

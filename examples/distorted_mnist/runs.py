@@ -8,6 +8,7 @@ import json
 from dataclasses import asdict, astuple, dataclass, fields
 from pathlib import Path
 
+from common.errors import RunError
 from common.files import whole_or_absent, write_csv
 from distorted_mnist.networks import MODELS, TRANSFORMS
 from distorted_mnist.tasks import TASKS
@@ -17,10 +18,6 @@ RESULT = "result.json"
 RESULTS = "results.csv"
 # One family is enough for clutter, where digits are only moved.
 ONE_FAMILY = ("TC",)
-
-
-class RunError(Exception):
-    """A run cannot be made as asked for; the message says why and what to do."""
 
 
 @dataclass(frozen=True, order=True)

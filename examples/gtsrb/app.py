@@ -9,14 +9,14 @@ from pathlib import Path
 
 import keras
 
+from common.errors import DataError, RunError
 from common.files import save_model, whole_or_absent
-from common.machine import device
+from common.machine import check_backend, device
 from gtsrb import dataset, distribution, models, predict, report, runs, training
 from gtsrb.archives import NUM_CLASSES
 from gtsrb.command_line import parse
 from gtsrb.configurations import CONFIGURATIONS
 from gtsrb.download import download
-from gtsrb.errors import DataError, RunError
 
 
 def main(arguments=None):
@@ -25,6 +25,7 @@ def main(arguments=None):
     try:
         if options.predict:
             return predict.main(options.predict, *runs.trained_model(options.output, options.model))
+        check_backend()
         devices = distribution.all_devices() if options.distribute else distribution.ONE_DEVICE
         try:
             return run(options, devices)

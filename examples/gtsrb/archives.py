@@ -9,7 +9,7 @@ import zlib
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
-from gtsrb.errors import DataError
+from common.errors import DataError
 
 TRAIN_ARCHIVE = "GTSRB_Final_Training_Images.zip"
 TEST_ARCHIVE = "GTSRB_Final_Test_Images.zip"

@@ -10,10 +10,10 @@ from pathlib import Path
 import numpy as np
 from tqdm import tqdm
 
+from common.errors import DataError
 from common.files import whole_or_absent
 from gtsrb import archives, splits
 from gtsrb.archives import ImageFiles
-from gtsrb.errors import DataError
 from gtsrb.preprocessing import VERSION, decode
 
 SAMPLE = Path(__file__).with_name("sample.zip")

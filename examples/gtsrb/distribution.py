@@ -15,7 +15,7 @@ from typing import Any
 
 import keras
 
-from gtsrb.errors import RunError
+from common.errors import RunError
 
 
 @dataclass(frozen=True)

@@ -6,9 +6,9 @@ from pathlib import Path
 
 import keras
 
+from common.errors import DataError
 from gtsrb import archives
 from gtsrb.archives import ImageFiles
-from gtsrb.errors import DataError
 
 URL = "https://sid.erda.dk/public/archives/daaeac0d7ce1152aea9b61d9f1e19370/"
 # The md5 sums are the publisher's. There is none for the training images: their archive is checked

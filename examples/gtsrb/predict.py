@@ -5,9 +5,9 @@ from __future__ import annotations
 import keras
 import numpy as np
 
+from common.errors import DataError, RunError
 from gtsrb import evaluation, figures, models
 from gtsrb.configurations import CONFIGURATIONS
-from gtsrb.errors import DataError, RunError
 from gtsrb.preprocessing import decode
 from gtsrb.signs import SIGN_NAMES
 

@@ -14,7 +14,7 @@ import numpy as np
 from PIL import Image, UnidentifiedImageError
 from skimage import exposure
 
-from gtsrb.errors import DataError
+from common.errors import DataError
 
 # Part of every cache's key: raise it when the result of a `Preprocessing` changes.
 VERSION = 2

@@ -8,8 +8,8 @@ from pathlib import Path
 
 import keras
 
+from common.errors import RunError
 from gtsrb.configurations import CONFIGURATIONS
-from gtsrb.errors import RunError
 
 RUNS = Path("runs")
 MODEL = "model.keras"

@@ -213,6 +213,12 @@ def test_errors(tmp_path, monkeypatch, capsys, arguments, message):
     assert re.search(f"^gtsrb.py: .*{message}", error, flags=re.MULTILINE), error
 
 
+def test_backend_that_cannot_train_is_told(monkeypatch, capsys):
+    monkeypatch.setattr(keras.backend, "backend", lambda: "numpy")
+    assert app.main([]) == 2
+    assert "'numpy' has no gradients. Set the environment" in capsys.readouterr().err
+
+
 def test_prediction_without_a_run_takes_the_bundled_model(tmp_path, monkeypatch, capsys):
     assert _run(tmp_path / "a", "--mixed-precision", "--augment", "brightness") == 0
     monkeypatch.setattr(runs, "PRETRAINED", tmp_path / "pretrained")

@@ -6,10 +6,10 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from common.errors import DataError
 from gtsrb import archives, dataset, splits
 from gtsrb.configurations import COLOR_48, GREY_32
 from gtsrb.dataset import ImageSet
-from gtsrb.errors import DataError
 from gtsrb.preprocessing import Preprocessing, decode
 
 

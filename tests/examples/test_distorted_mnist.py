@@ -10,11 +10,12 @@ import pytest
 from PIL import Image
 
 from common.callbacks import Checkpoint, read_history
+from common.errors import DataError, RunError
 from distorted_mnist import app, networks, paper, table, training
 from distorted_mnist.command_line import parse
-from distorted_mnist.digits import DigitsError, held_out, load_digits
+from distorted_mnist.digits import held_out, load_digits
 from distorted_mnist.networks import BUDGET, MODELS, build_network, widest
-from distorted_mnist.runs import Folder, Result, Run, RunError, grid, read_results
+from distorted_mnist.runs import Folder, Result, Run, grid, read_results
 from distorted_mnist.tasks import TASKS
 from keras_stn import SpatialTransformer
 from tests.backend import to_numpy
@@ -153,7 +154,7 @@ def test_choices_are_made_on_training_digits(rng):
     assert len(train[0]) == len(train[1]) == 5
     np.testing.assert_array_equal(validation[0], images[5:])
     np.testing.assert_array_equal(validation[1], labels[5:])
-    with pytest.raises(DigitsError, match="--validate holds 10,000 training digits out"):
+    with pytest.raises(DataError, match="--validate holds 10,000 training digits out"):
         held_out(((images[5:], labels[5:]), (None, None)))
 
 
@@ -269,6 +270,7 @@ def test_two_processes_may_share_a_folder(small, digits_file, tmp_path):
     assert ours.results() == read_results(tmp_path / "runs" / "results.csv") == both
 
 
+@pytest.mark.gradient
 def test_command_line_says_what_is_wrong(small, digits_file, tmp_path, capsys):
     assert _main(tmp_path / "none.npz") == 2
     assert "No such file" in capsys.readouterr().err
@@ -282,10 +284,16 @@ def test_command_line_says_what_is_wrong(small, digits_file, tmp_path, capsys):
     assert "holds something else. Choose another --output" in capsys.readouterr().err
 
 
+def test_backend_that_cannot_train_is_told(small, digits_file, monkeypatch, capsys):
+    monkeypatch.setattr(keras.backend, "backend", lambda: "numpy")
+    assert _main(digits_file) == 2
+    assert "'numpy' has no gradients. Set the environment" in capsys.readouterr().err
+
+
 def test_digits_that_are_none(tmp_path):
     path = tmp_path / "x.npz"
     path.write_text("no zip")
-    with pytest.raises(DigitsError, match=r"must be an \.npz file with x_train, y_train"):
+    with pytest.raises(DataError, match=r"must be an \.npz file with x_train, y_train"):
         load_digits(path)
     good = {
         "x_train": np.zeros((2, 28, 28), "uint8"),
@@ -300,7 +308,7 @@ def test_digits_that_are_none(tmp_path):
         {"y_test": np.array([0, 10])},
     ):
         np.savez(path, **{**good, **change})
-        with pytest.raises(DigitsError, match="Digits must be uint8 images"):
+        with pytest.raises(DataError, match="Digits must be uint8 images"):
             load_digits(path)
     np.savez(path, **good)
     (images, labels), _ = load_digits(path)

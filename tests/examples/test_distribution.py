@@ -10,9 +10,9 @@ import keras
 import numpy as np
 import pytest
 
+from common.errors import RunError
 from gtsrb import app, distribution
 from gtsrb.distribution import Devices, check_batch_size
-from gtsrb.errors import RunError
 
 pytestmark = pytest.mark.gradient
 

@@ -8,9 +8,9 @@ import threading
 
 import pytest
 
+from common.errors import DataError
 from gtsrb import archives, dataset, download
 from gtsrb.configurations import GREY_32
-from gtsrb.errors import DataError
 
 
 class Handler(http.server.SimpleHTTPRequestHandler):

@@ -1,4 +1,4 @@
-"""What can be wrong with the data, said so that a user knows what to do."""
+"""What can be wrong with data and runs, said so that a user knows what to do."""
 
 
 class DataError(Exception):
