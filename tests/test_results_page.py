@@ -1,23 +1,18 @@
 """The page of GTSRB results says what the kept runs say."""
 
-import importlib.util
-import pathlib
 import re
-import sys
 
 import numpy as np
 import pytest
 
-DOCS = pathlib.Path(__file__).parents[1] / "docs"
+from tests import docs_scripts
+from tests.docs_scripts import DOCS
 
 
 @pytest.fixture(scope="module")
 def page():
     """The script that rebuilds the page, as a module."""
-    spec = importlib.util.spec_from_file_location("gtsrb_page", DOCS / "figures" / "gtsrb.py")
-    module = sys.modules[spec.name] = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
+    return docs_scripts.load("gtsrb")
 
 
 def test_page_is_what_the_script_makes_of_the_kept_runs(page):

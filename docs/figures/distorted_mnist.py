@@ -1,0 +1,127 @@
+"""Rebuilds the tables and figures of docs/distorted-mnist.md from what runs have left.
+
+    python docs/figures/distorted_mnist.py                from docs/distorted_mnist/
+    python docs/figures/distorted_mnist.py --keep FOLDER  first copy the results of this folder
+
+A folder of runs is kept as its settings, its results and, of the runs that the page shows, what
+the transformer made of digits over training. Costs are the JSON files of
+`python -m distorted_mnist.cost`.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import shutil
+import sys
+from pathlib import Path
+
+sys.path.insert(0, str(Path(__file__).parents[2] / "examples"))
+sys.path.append(str(Path(__file__).parent))
+
+from pages import replaced
+
+from distorted_mnist import table
+from distorted_mnist.runs import RESULTS, SETTINGS, Run, read_results
+
+DOCS = Path(__file__).parents[1]
+PAGE = DOCS / "distorted-mnist.md"
+KEPT = DOCS / "distorted_mnist"
+IMAGES = DOCS / "images" / "distorted_mnist"
+SHOWN = [
+    Run(task, "st-cnn", "thin_plate_spline" if task == "E" else "affine", 0)
+    for task in ("R", "RTS", "P", "E", "TC", "addition")
+]
+
+
+def main(arguments=None):
+    """Keeps a folder of runs, then rewrites the page."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--keep", type=Path, metavar="FOLDER")
+    options = parser.parse_args(arguments)
+    IMAGES.mkdir(parents=True, exist_ok=True)
+    if options.keep:
+        keep(options.keep)
+    table.picture(table.cells(read_results(KEPT / RESULTS))).savefig(IMAGES / "table.png", dpi=110)
+    PAGE.write_text(page(PAGE.read_text()))
+
+
+def keep(folder):
+    """Copies what a folder of runs holds."""
+    KEPT.mkdir(exist_ok=True)
+    for name in (SETTINGS, RESULTS):
+        shutil.copyfile(folder / name, KEPT / name)
+    for run in SHOWN:
+        looks = folder / run.name / "looks" / "training.gif"
+        if looks.exists():
+            shutil.copyfile(looks, IMAGES / f"{run.task}.gif")
+
+
+def page(text):
+    """The page with its tables made anew."""
+    results = read_results(KEPT / RESULTS)
+    found = table.cells(results)
+    costs = [json.loads(path.read_text()) for path in sorted(KEPT.glob("cost-*.json"))]
+    return replaced(
+        text,
+        {
+            "settings": [settings_line(results)],
+            "errors": table.markdown(found).splitlines(),
+            "orderings": [
+                f"- {sentence}: {'yes' if holds else '**no**'}."
+                for sentence, holds in table.orderings(found)
+            ],
+            "distortions": distortion_table(costs),
+            "four": four_table(costs),
+        },
+    )
+
+
+def settings_line(results):
+    """How the runs were made, and how long they took."""
+    settings = json.loads((KEPT / SETTINGS).read_text())
+    seeds = sorted({run.seed for run in results})
+    hours = sum(result.seconds for result in results.values()) / 3600
+    return (
+        f"{len(results)} runs, seeds {', '.join(map(str, seeds))}: {settings['backend']}, "
+        f"{settings['precision']}, {settings['steps']:,} batches of {settings['batch_size']}, "
+        f"tested on {settings['tested_on']}; {hours:.1f} hours of training in all."
+    )
+
+
+def distortion_table(costs):
+    """What distorting a batch takes beside a training step on canvases."""
+    lines = [
+        "| backend, precision | task | drawing | distorting | FCN | CNN | ST-FCN | ST-CNN |",
+        "|---|---|---|---|---|---|---|---|",
+    ]
+    for cost in costs:
+        for row in cost["distortions"]:
+            cells = " | ".join(
+                "{:.1f} ({:.1f}-{:.1f})".format(*row[what])
+                for what in ("drawing", "distorting", "fcn", "cnn", "st-fcn", "st-cnn")
+            )
+            lines.append(f"| {cost['backend']}, {cost['precision']} | {row['task']} | {cells} |")
+    return lines
+
+
+def four_table(costs):
+    """What four transformers add."""
+    lines = [
+        "| backend, precision | machine | to a training step | to an inference step |",
+        "|---|---|---|---|",
+    ]
+    for cost in costs:
+        cells = " | ".join(
+            "{:.0f} % ({:.0f}-{:.0f})".format(
+                *(100 * share for share in cost["four_transformers"][f"{what}_overhead"])
+            )
+            for what in ("training", "inference")
+        )
+        name = f"{cost['backend']}, {cost['precision']}"
+        lines.append(f"| {name} | {cost['machine']} | {cells} |")
+    return lines
+
+
+if __name__ == "__main__":
+    main()

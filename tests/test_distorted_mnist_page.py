@@ -1,0 +1,75 @@
+"""The page about distorted MNIST is rebuilt from what runs have left."""
+
+import json
+
+import pytest
+from PIL import Image
+
+from distorted_mnist.runs import Folder, Result, Run
+from tests import docs_scripts
+
+TABLES = ("settings", "errors", "orderings", "distortions", "four")
+MARKS = "\n".join(f"{name}:\n<!-- table: {name} -->\n<!-- end -->\n" for name in TABLES)
+SETTINGS = {
+    "backend": "jax",
+    "precision": "bfloat16",
+    "steps": 6000,
+    "batch_size": 128,
+    "tested_on": "test digits",
+}
+COST = {
+    "backend": "torch",
+    "precision": "float32",
+    "machine": "cpu; a machine, 2 cores",
+    "distortions": [
+        {"task": "R"}
+        | {name: [1.25, 1.0, 2.0] for name in ("drawing", "distorting", "fcn", "cnn", "st-fcn")}
+        | {"st-cnn": [30.0, 29.0, 31.0]}
+    ],
+    "four_transformers": {
+        "training_overhead": [0.061, 0.05, 0.07],
+        "inference_overhead": [0.12, 0.1, 0.13],
+    },
+}
+
+
+@pytest.fixture
+def page(tmp_path, monkeypatch):
+    """The script, with a page and a place of its own."""
+    script = docs_scripts.load("distorted_mnist")
+    for name in ("KEPT", "IMAGES"):
+        monkeypatch.setattr(script, name, tmp_path / name.lower())
+    monkeypatch.setattr(script, "PAGE", tmp_path / "page.md")
+    script.PAGE.write_text(MARKS)
+    return script
+
+
+@pytest.fixture
+def runs(tmp_path):
+    """A folder with two runs, one with pictures."""
+    folder = Folder(tmp_path / "runs", SETTINGS)
+    folder.add(Run("E", "cnn", "", 0), Result(399_000, 140, 10_000, 1800.0))
+    shown = Run("E", "st-cnn", "thin_plate_spline", 0)
+    folder.add(shown, Result(399_000, 110, 10_000, 1800.0))
+    looks = folder.of(shown) / "looks"
+    looks.mkdir()
+    Image.new("L", (4, 4)).save(looks / "training.gif")
+    return folder.path
+
+
+def test_results_are_kept_and_written_to_the_page(page, runs):
+    page.main(["--keep", str(runs)])
+    page.KEPT.joinpath("cost-torch-float32.json").write_text(json.dumps(COST))
+    page.main([])
+    text = page.PAGE.read_text()
+    assert "2 runs, seeds 0: jax, bfloat16, 6,000 batches of 128, tested on test digits" in text
+    assert "1.0 hours of training" in text
+    assert "| CNN | **1.40** ± 0.12 (1.4) |" in text
+    assert "| ST-CNN TPS | **1.10** ± 0.10 (1.1) |" in text
+    assert "- ST-CNN errs less than CNN on E: yes." in text
+    assert "| torch, float32 | R | 1.2 (1.0-2.0) | 1.2" in text
+    assert "30.0 (29.0-31.0) |" in text
+    assert "| torch, float32 | cpu; a machine, 2 cores | 6 % (5-7) | 12 % (10-13) |" in text
+    assert {path.name for path in page.IMAGES.iterdir()} == {"E.gif", "table.png"}
+    page.main([])
+    assert page.PAGE.read_text() == text
