@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import csv
+import json
 import os
 from pathlib import Path
 
@@ -28,6 +29,12 @@ def save_model(model, path):
     """Saves a Keras model, never half."""
     with whole_or_absent(path) as temporary:
         model.save(temporary)
+
+
+def write_json(path, value):
+    """Writes a JSON file, never half."""
+    with whole_or_absent(path) as temporary:
+        temporary.write_text(json.dumps(value, indent=2) + "\n")
 
 
 def write_csv(path, header, rows):

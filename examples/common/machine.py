@@ -29,6 +29,16 @@ def check_backend():
         )
 
 
+def circumstances(precision):
+    """What a measurement depends on, a dictionary."""
+    return {
+        "backend": keras.backend.backend(),
+        "precision": precision,
+        "machine": machine(),
+        "keras": keras.version(),
+    }
+
+
 def machine():
     """The device, and the processor with its cores."""
     name = platform.processor() or platform.machine()

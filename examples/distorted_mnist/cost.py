@@ -16,8 +16,8 @@ import keras
 import numpy as np
 
 from common.arguments import positive
-from common.files import whole_or_absent
-from common.machine import machine
+from common.files import write_json
+from common.machine import circumstances
 from common.timing import in_turns, quartiles
 from distorted_mnist import four_transformers, training
 from distorted_mnist.distortion import Distortion
@@ -44,18 +44,9 @@ def main(arguments=None):
     four = {"images": HOUSE_NUMBERS, **four_transformers_cost(options.turns)}
     print(json.dumps(four), flush=True)
     if options.output:
-        result = {
-            "backend": keras.backend.backend(),
-            "precision": precision,
-            "machine": machine(),
-            "keras": keras.version(),
-            "batch_size": BATCH_SIZE,
-            "turns": options.turns,
-            "distortions": rows,
-            "four_transformers": four,
-        }
-        with whole_or_absent(options.output) as path:
-            path.write_text(json.dumps(result, indent=1) + "\n")
+        measured = {"batch_size": BATCH_SIZE, "turns": options.turns, "distortions": rows}
+        measured["four_transformers"] = four
+        write_json(options.output, circumstances(precision) | measured)
 
 
 def distortion_cost(name, turns):

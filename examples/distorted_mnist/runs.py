@@ -9,7 +9,7 @@ from dataclasses import asdict, astuple, dataclass, fields
 from pathlib import Path
 
 from common.errors import RunError
-from common.files import whole_or_absent, write_csv
+from common.files import write_csv, write_json
 from distorted_mnist.networks import MODELS, TRANSFORMS
 from distorted_mnist.tasks import TASKS
 
@@ -107,8 +107,7 @@ class Folder:
         elif self.path.is_dir() and any(self.path.iterdir()):
             raise RunError(f"{self.path} holds something else. Choose another --output.")
         else:
-            with whole_or_absent(file) as temporary:
-                temporary.write_text(json.dumps(settings, indent=2) + "\n")
+            write_json(file, settings)
 
     def _check(self, file, settings):
         try:
@@ -145,9 +144,7 @@ class Folder:
 
     def add(self, run, result):
         """Keeps a result, and writes all of them to one file."""
-        with whole_or_absent(self.of(run) / RESULT) as temporary:
-            row = {"run": asdict(run), "result": asdict(result)}
-            temporary.write_text(json.dumps(row, indent=2) + "\n")
+        write_json(self.of(run) / RESULT, {"run": asdict(run), "result": asdict(result)})
         header = [field.name for field in (*fields(Run), *fields(Result))]
         rows = [astuple(run) + astuple(result) for run, result in self.results().items()]
         write_csv(self.path / RESULTS, header, rows)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 import sys
 from pathlib import Path
@@ -10,7 +9,7 @@ from pathlib import Path
 import keras
 
 from common.errors import DataError, RunError
-from common.files import save_model, whole_or_absent
+from common.files import save_model, write_json
 from common.machine import check_backend, device
 from gtsrb import dataset, distribution, models, predict, report, runs, training
 from gtsrb.archives import NUM_CLASSES
@@ -66,8 +65,7 @@ def run(options, devices):
             model = models.build_model(settings["model"], settings["augment"])
         if devices.is_main:
             describe(model, data, settings, devices)
-            with whole_or_absent(folder / runs.SETTINGS) as path:
-                path.write_text(json.dumps(settings, indent=2) + "\n")
+            write_json(folder / runs.SETTINGS, settings)
             print(f"Output: {folder}", flush=True)
         try:
             training.train(

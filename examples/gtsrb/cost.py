@@ -20,8 +20,8 @@ import numpy as np
 from tqdm import tqdm
 
 from common.arguments import positive
-from common.files import save_model, whole_or_absent
-from common.machine import machine
+from common.files import save_model, write_json
+from common.machine import circumstances
 from common.timing import in_turns, quartiles
 from gtsrb import models, training
 from gtsrb.archives import NUM_CLASSES
@@ -49,17 +49,8 @@ def main(arguments=None):
         rows.append(measure(name, options.steps))
         print(json.dumps(rows[-1]), flush=True)
     if options.output:
-        result = {
-            "backend": keras.backend.backend(),
-            "precision": precision,
-            "machine": machine(),
-            "keras": keras.version(),
-            "batch_size": BATCH_SIZE,
-            "steps": options.steps,
-            "models": rows,
-        }
-        with whole_or_absent(options.output) as path:
-            path.write_text(json.dumps(result, indent=1) + "\n")
+        measured = {"batch_size": BATCH_SIZE, "steps": options.steps, "models": rows}
+        write_json(options.output, circumstances(precision) | measured)
 
 
 def measure(name, steps):
