@@ -68,8 +68,9 @@ def main(arguments=None):
 
 
 def read_runs():
-    """All kept runs."""
-    return [read(folder) for folder in sorted(RUNS.iterdir())]
+    """All kept runs, those on all frames first."""
+    runs = [read(folder) for folder in sorted(RUNS.iterdir())]
+    return sorted(runs, key=lambda run: run.settings["every"])
 
 
 def read_costs():
@@ -299,7 +300,7 @@ def share_table(costs):
 
 def curves(runs):
     """Validation errors by epoch, of all runs."""
-    figure = Figure(figsize=(10, 4), layout="constrained")
+    figure = Figure(figsize=(12, 4), layout="constrained")
     loss, error = figure.subplots(1, 2)
     for run in runs:
         epochs = [int(row["epoch"]) for row in run.history]
@@ -312,14 +313,14 @@ def curves(runs):
         axes.set_title(title)
         axes.grid(alpha=0.3, which="both")
         axes.xaxis.get_major_locator().set_params(integer=True)
-    error.legend(fontsize=8)
+    figure.legend(fontsize=8, loc="outside right upper")
     return figure
 
 
 def perturbations(runs):
     """Validation errors on signs that were turned, shifted and scaled."""
     names = list(runs[0].perturbed)
-    figure = Figure(figsize=(10, 4), layout="constrained")
+    figure = Figure(figsize=(12, 4), layout="constrained")
     axes = figure.subplots()
     width = 0.8 / len(runs)
     for i, run in enumerate(runs):
@@ -328,7 +329,7 @@ def perturbations(runs):
     axes.set_yscale("log")
     axes.set_xticks(range(len(names)), names)
     axes.set_title("validation error, %, of signs")
-    axes.legend(fontsize=8)
+    figure.legend(fontsize=8, loc="outside right upper")
     axes.grid(alpha=0.3, axis="y")
     return figure
 
