@@ -49,8 +49,10 @@ def runs(tmp_path):
     """A folder with two runs, one with pictures."""
     folder = Folder(tmp_path / "runs", SETTINGS)
     folder.add(Run("E", "cnn", "", 0), Result(399_000, 140, 10_000, 1800.0))
+    folder.add(Run("E", "st-cnn", "affine", 0), Result(399_000, 90, 10_000, 1800.0))
     shown = Run("E", "st-cnn", "thin_plate_spline", 0)
     folder.add(shown, Result(399_000, 110, 10_000, 1800.0))
+    folder.write_results()
     looks = folder.of(shown) / "looks"
     looks.mkdir()
     Image.new("L", (4, 4)).save(looks / "training.gif")
@@ -62,14 +64,26 @@ def test_results_are_kept_and_written_to_the_page(page, runs):
     page.KEPT.joinpath("cost-torch-float32.json").write_text(json.dumps(COST))
     page.main([])
     text = page.PAGE.read_text()
-    assert "2 runs, seeds 0: jax, bfloat16, 6,000 batches of 128, tested on test digits" in text
-    assert "1.0 hours of training" in text
+    assert "3 runs, seeds 0: jax, bfloat16, 6,000 batches of 128, tested on test digits" in text
+    assert "1.5 hours of training" in text
     assert "| CNN | **1.40** ± 0.12 (1.4) |" in text
     assert "| ST-CNN TPS | **1.10** ± 0.10 (1.1) |" in text
     assert "- ST-CNN errs less than CNN on E: yes." in text
+    assert "projective on E" not in text
     assert "| torch, float32 | R | 1.2 (1.0-2.0) | 1.2" in text
     assert "30.0 (29.0-31.0) |" in text
     assert "| torch, float32 | cpu; a machine, 2 cores | 6 % (5-7) | 12 % (10-13) |" in text
     assert {path.name for path in page.IMAGES.iterdir()} == {"E.gif", "table.png"}
     page.main([])
     assert page.PAGE.read_text() == text
+
+
+def test_page_has_a_place_for_every_table():
+    text = docs_scripts.load("distorted_mnist").PAGE.read_text()
+    assert [text.count(f"<!-- table: {name} -->") for name in TABLES] == [1] * len(TABLES)
+
+
+def test_nothing_is_kept_yet(page):
+    with pytest.raises(SystemExit, match="Pass a folder of runs with --keep"):
+        page.main([])
+    assert page.PAGE.read_text() == MARKS

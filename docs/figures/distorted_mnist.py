@@ -39,9 +39,10 @@ def main(arguments=None):
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--keep", type=Path, metavar="FOLDER")
     options = parser.parse_args(arguments)
-    IMAGES.mkdir(parents=True, exist_ok=True)
     if options.keep:
         keep(options.keep)
+    elif not (KEPT / RESULTS).exists():
+        raise SystemExit("No results are kept yet. Pass a folder of runs with --keep.")
     table.picture(table.cells(read_results(KEPT / RESULTS))).savefig(IMAGES / "table.png", dpi=110)
     PAGE.write_text(page(PAGE.read_text()))
 
@@ -49,6 +50,7 @@ def main(arguments=None):
 def keep(folder):
     """Copies what a folder of runs holds."""
     KEPT.mkdir(exist_ok=True)
+    IMAGES.mkdir(parents=True, exist_ok=True)
     for name in (SETTINGS, RESULTS):
         shutil.copyfile(folder / name, KEPT / name)
     for run in SHOWN:
@@ -67,10 +69,7 @@ def page(text):
         {
             "settings": [settings_line(results)],
             "errors": table.markdown(found).splitlines(),
-            "orderings": [
-                f"- {sentence}: {'yes' if holds else '**no**'}."
-                for sentence, holds in table.orderings(found)
-            ],
+            "orderings": [f"- {sentence}: {told}." for sentence, told in table.orderings(found)],
             "distortions": distortion_table(costs),
             "four": four_table(costs),
         },

@@ -48,7 +48,8 @@ def run_all(options):
     settings = settings_of(options, digits)
     folder = Folder(options.output or default_folder(settings), settings)
     wanted = grid(options.task, options.model, options.transform, options.seed)
-    left = [run for run in wanted if run not in folder.results()]
+    there = folder.results()
+    left = [run for run in wanted if run not in there]
     print(
         f"Backend: {settings['backend']}, on {device()}, {settings['precision']}. {len(wanted)} "
         f"runs of {settings['steps']:,} batches of {settings['batch_size']}, "
@@ -57,6 +58,9 @@ def run_all(options):
     )
     for number, run in enumerate(left, start=1):
         print(f"{number} of {len(left)}: {run}", flush=True)
+        if run in folder.results():
+            print("    made by another process meanwhile", flush=True)
+            continue
         result = make(run, digits, folder, settings)
         write_tables(folder, settings)
         ahead = left[number:]
@@ -70,8 +74,8 @@ def run_all(options):
     results = folder.results()
     shown = table.cells({run: results[run] for run in wanted})
     print(f"\n{table.caption(settings)}\n\n{table.markdown(shown)}\n")
-    for sentence, holds in table.orderings(shown):
-        print(f"{'yes' if holds else 'NO '}  {sentence}")
+    for sentence, told in table.orderings(shown):
+        print(f"{sentence}: {told}")
     return 0
 
 
@@ -122,13 +126,11 @@ def default_folder(settings):
 
 
 def write_tables(folder, settings):
-    """Writes the table of all the folder's runs, as Markdown and as a picture."""
+    """Writes the results of all the folder's runs, and their table as Markdown and as a picture."""
+    folder.write_results()
     found = table.cells(folder.results())
     lines = [table.caption(settings), "", table.markdown(found), ""]
-    lines += [
-        f"- {sentence}: {'yes' if holds else '**no**'}"
-        for sentence, holds in table.orderings(found)
-    ]
+    lines += [f"- {sentence}: {told}" for sentence, told in table.orderings(found)]
     with whole_or_absent(folder.path / "table.md") as path:
         path.write_text("\n".join(lines).rstrip() + "\n")
     with whole_or_absent(folder.path / "table.png") as path:

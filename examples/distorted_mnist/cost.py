@@ -21,7 +21,7 @@ from common.machine import circumstances
 from common.timing import in_turns, quartiles
 from distorted_mnist import four_transformers, training
 from distorted_mnist.distortion import Distortion
-from distorted_mnist.networks import build_network
+from distorted_mnist.networks import MODELS, build_network
 from distorted_mnist.tasks import TASKS
 
 BATCH_SIZE = 128
@@ -65,7 +65,7 @@ def distortion_cost(name, turns):
         "drawing": lambda: batches[0],
         "distorting": partial(distortion.predict_on_batch, numbers),
     }
-    for model in ("fcn", "cnn", "st-fcn", "st-cnn"):
+    for model in MODELS:
         network = build_network(task, model)
         training.RECIPE.compile(network, turns)
         functions[model] = partial(network.train_on_batch, canvases, answers)

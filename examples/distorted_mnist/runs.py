@@ -143,8 +143,11 @@ class Folder:
         return found
 
     def add(self, run, result):
-        """Keeps a result, and writes all of them to one file."""
+        """Keeps a result."""
         write_json(self.of(run) / RESULT, {"run": asdict(run), "result": asdict(result)})
+
+    def write_results(self):
+        """Writes all results to one file."""
         header = [field.name for field in (*fields(Run), *fields(Result))]
         rows = [astuple(run) + astuple(result) for run, result in self.results().items()]
         write_csv(self.path / RESULTS, header, rows)

@@ -112,6 +112,8 @@ def trained_model(output, name):
             return _bundled_model(name or "best"), RUNS
     if not (output / MODEL).exists():
         raise RunError(f"{output} holds no {MODEL}. Train first: `python examples/gtsrb.py`.")
+    if name not in (None, _configuration_of(output)):
+        raise RunError(f"{output} holds a run of another model than {name!r}. Leave --model out.")
     return output / MODEL, output
 
 

@@ -188,6 +188,7 @@ def test_predict(tmp_path, capsys):
         (["--output", "{d}", "--predict", str(PICTURE)], "the model 'other', not one of this"),
         (["--output", "{b}", "--resume", "--augment"], r"augment='none', not 'brightness'"),
         (["--output", "{b}", "--resume", "--final"], r"final=False, not True"),
+        (["--output", "{a}", "--model", "best", "--predict", "x.png"], "another model than 'best'"),
         (["--output", "{a}", "--predict", "missing.png"], r"Cannot read missing.png"),
         (["--output", "{a}", "--predict", __file__], r"no readable image"),
     ],
