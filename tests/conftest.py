@@ -20,9 +20,12 @@ def pytest_configure(config):
     config.addinivalue_line("markers", "gradient: differentiates, which NumPy cannot")
 
 
-# Where JAX compiles every operation for every shape, a quarter of the parameters of each test is
-# enough there; `ALL_PARAMETERS=1 python -m tests` runs all of them.
+# Where JAX compiles for seconds what the others just run, a quarter of the parameters of each test
+# is enough there; `ALL_PARAMETERS=1 python -m tests` runs all of them.
 THINNED_ON_JAX = (
+    "tests/ops/test_gradients.py::test_compiled_and_in_float32[bicubic",
+    "tests/ops/test_gradients.py::test_to_grid_and_images[kernel-bicubic-3",
+    "tests/ops/test_gradients.py::test_to_theta[kernel-bicubic-3",
     "tests/transforms/",
     "tests/callbacks/",
     "tests/test_regularizers.py",
@@ -63,6 +66,16 @@ def seed():
     """The same random numbers in every run."""
     keras.utils.set_random_seed(0)
     torch.manual_seed(0)
+
+
+@pytest.fixture(autouse=True, scope="module")
+def empty_caches():
+    """Frees what JAX compiled for the tests of one module: gigabytes, over all of them."""
+    yield
+    if keras.backend.backend() == "jax":
+        import jax
+
+        jax.clear_caches()
 
 
 @pytest.fixture

@@ -19,6 +19,7 @@ from keras import ops
 
 from keras_stn.ops import kernels
 from keras_stn.ops.coordinates import bounded, clamp, number, to_normalized, to_pixels
+from keras_stn.ops.fusing import fused
 from keras_stn.ops.kernels.barrier import compute_both_once
 from keras_stn.ops.kernels.portable import ROUNDING, fill_with
 from keras_stn.ops.kernels.taps import fold
@@ -35,6 +36,7 @@ SPREAD = 0.75
 BLUR_OF_IMAGE, BLUR_OF_LEVEL = 1.0, 2.0
 
 
+@fused
 def antialiased_sample(images, grid, *, fill_mode, fill_value, align_corners, data_format):
     """`kernels.sample`, bilinear, with the footprint of every sample taken into account.
 

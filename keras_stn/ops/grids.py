@@ -6,6 +6,7 @@ import keras
 from keras import ops
 
 from keras_stn.ops.coordinates import axis_coordinates, check_output_size
+from keras_stn.ops.fusing import fused
 
 
 def affine_grid(theta, output_size, *, align_corners=True):
@@ -57,10 +58,11 @@ def affine_grid(theta, output_size, *, align_corners=True):
     check_affine_theta(theta.shape, ndim)
     theta = ops.reshape(theta, (ops.shape(theta)[0], ndim, ndim + 1))
 
-    return ops.stack(linear_forms(theta, sizes, align_corners=align_corners), axis=-1)
+    return ops.stack(linear_forms(theta, sizes=sizes, align_corners=align_corners), axis=-1)
 
 
-def linear_forms(rows, sizes, *, align_corners):
+@fused
+def linear_forms(rows, *, sizes, align_corners):
     """`rows` @ (x, y[, z], 1) at every pixel of an image of `sizes`.
 
     Args:

@@ -57,7 +57,9 @@ class Projective(Transform):
         """Sampling grid (batch, *output_size, n)."""
         sizes = check_output_size(output_size)
         theta, ndim = self._checked(theta, len(sizes))
-        *forms, denominator = linear_forms(_matrix(theta, ndim), sizes, align_corners=align_corners)
+        *forms, denominator = linear_forms(
+            _matrix(theta, ndim), sizes=sizes, align_corners=align_corners
+        )
         return ops.stack([form / _safe(denominator) for form in forms], axis=-1)
 
     def transform_points(self, theta, points):

@@ -1,9 +1,11 @@
 """JAX's transformations of the samplers: vmap, scan, jvp, linearize, checkpoint, jit of them."""
 
+import contextlib
+
 import numpy as np
 import pytest
 
-from keras_stn import ops
+from keras_stn import ops, transforms
 from tests.backend import BACKEND, float64
 from tests.ops.inputs import SIZES, images, points
 
@@ -221,3 +223,52 @@ def test_images_that_need_no_gradient_get_none(ndim, options, rng):
         assert "scatter" not in text
     assert "scatter" in stages(jax.grad(loss, 0), image, theta)[0]
     assert "scatter" in stages(jax.grad(loss, 0), image, theta)[1]
+
+
+@contextlib.contextmanager
+def compilations():
+    """A list that gets an entry for each program that XLA compiles meanwhile."""
+    found, listening = [], True
+
+    def listen(event, seconds, **_):
+        if listening and event == "/jax/core/compile/backend_compile_duration":
+            found.append(seconds)
+
+    jax.monitoring.register_event_duration_secs_listener(listen)
+    yield found
+    listening = False
+
+
+NAN, DIFFEOMORPHIC = float("nan"), transforms.Diffeomorphic(2)
+# The grid's last axis, and what to call.
+CALLED = {
+    "affine_grid": (6, lambda image, grid: ops.affine_grid(grid[:, 0], (3, 4))),
+    "grid_sample": (2, lambda image, grid: ops.grid_sample(image, grid, fill_value=NAN)),
+    "antialiased": (2, lambda image, grid: ops.grid_sample(image, grid[:, None], antialias=True)),
+    "diffeomorphic": (8, lambda image, grid: DIFFEOMORPHIC.grid(grid[:, 0], (3, 4))),
+}
+
+
+@pytest.mark.parametrize("name", CALLED)
+def test_outside_jit_a_call_is_compiled_once(name, rng):
+    image = jnp.asarray(images(rng), "float32")
+    grid = jnp.asarray(rng.uniform(-1, 1, (2, 5, CALLED[name][0])), "float32")
+    with compilations() as first:
+        jax.block_until_ready(CALLED[name][1](image, grid))
+    assert first
+    with compilations() as second:
+        jax.block_until_ready(CALLED[name][1](image, grid))
+    assert not second
+
+
+@pytest.mark.parametrize("antialias", [False, True])
+def test_outside_jit_a_sampler_is_one_program(antialias, rng):
+    image, grid = jnp.asarray(images(rng)), jnp.asarray(rng.uniform(-1, 1, (2, 1, 7, 2)))
+    with compilations() as found:
+        jax.block_until_ready(ops.grid_sample(image, grid, antialias=antialias))
+    assert len(found) == 1
+
+
+def test_inside_jit_a_sampler_is_part_of_the_callers_program(rng):
+    image, grid = arguments(rng)
+    assert "pjit" not in str(jax.make_jaxpr(sampler(MODES[0]))(image, grid))

@@ -17,6 +17,8 @@ from __future__ import annotations
 
 import keras
 
+from keras_stn.ops.fusing import fused
+
 if keras.backend.backend() == "jax":
     import jax
 
@@ -29,20 +31,25 @@ if keras.backend.backend() == "jax":
         return jax.lax.while_loop(_never, lambda x: -x, x)
 
     @jax.custom_jvp
-    def compute_once(x):
-        """`x`, (batch, points, ...), materialized: no consumer recomputes it."""
+    def _materialized(x):
         return jax.lax.platform_dependent(
             x, cpu=_through_a_loop, default=jax.lax.optimization_barrier
         )
 
-    @compute_once.defjvp
+    @_materialized.defjvp
     def _(primals, tangents):
-        return compute_once(*primals), tangents[0]
+        return _materialized(*primals), tangents[0]
+
+    @fused
+    def compute_once(x):
+        """`x`, (batch, points, ...), materialized: no consumer recomputes it."""
+        return _materialized(x)
 
     def _through_a_branch(x):
         # XLA fuses nothing across one either; and the transpose of a branch is a branch.
         return jax.lax.cond(_never(jax.lax.stop_gradient(x)), lambda x: -x, lambda x: x, x)
 
+    @fused
     def compute_both_once(x):
         """`x`, (batch, points, ...), and the gradient to it: both materialized."""
         return jax.lax.platform_dependent(

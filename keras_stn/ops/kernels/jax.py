@@ -13,6 +13,7 @@ import jax.numpy as jnp
 from jax import lax
 from jax.custom_derivatives import SymbolicZero
 
+from keras_stn.ops.fusing import fused
 from keras_stn.ops.kernels import portable
 from keras_stn.ops.kernels.barrier import compute_once
 from keras_stn.ops.kernels.taps import is_zero
@@ -102,4 +103,17 @@ def _interpolate_by_windows(images, axes):
     return (found * weights[..., None]).sum(axes_of_window)
 
 
-sample = functools.partial(portable.sample, interpolate=interpolate, read=take)
+@fused
+def sample(images, grid, *, interpolation, fill_mode, fill_value, align_corners, data_format):
+    """Same meaning as `portable.sample`."""
+    return portable.sample(
+        images,
+        grid,
+        interpolation=interpolation,
+        fill_mode=fill_mode,
+        fill_value=fill_value,
+        align_corners=align_corners,
+        data_format=data_format,
+        interpolate=interpolate,
+        read=take,
+    )
