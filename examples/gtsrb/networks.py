@@ -112,7 +112,10 @@ def convolutional_classifier(images, stages, units):
     for i, (filters, kernel, localizer) in enumerate(stages):
         if localizer is not None:
             name = "spatial_transformer" + ("" if i == 0 else f"_{i}")
-            x = transformed(x, convolutional_localizer(x.shape[1:], *localizer), name)
+            network = convolutional_localizer(x.shape[1:], *localizer)
+            # With a plain head, the first steps of plain SGD throw three transformers out of the
+            # images for good (docs/gtsrb-results.md).
+            x = transformed(x, network, name, normalize_features=True)
         for layer in _padded_convolution(filters, kernel):
             x = layer(x)
         x = layers.MaxPooling2D(2, **CHANNELS_LAST)(x)
