@@ -64,6 +64,44 @@ def test_gains_are_of_the_same_images_and_by_track(page):
         page.track_gains(run("1111"), run("1111", "abab"))
 
 
+@pytest.fixture
+def seeded(page):
+    """Makes runs of two signs in five pictures each, of which some are misread."""
+
+    def run(model, seed, wrong, every=6):
+        truth = [("a", "1")] * 5 + [("b", "2")] * 5
+        rows = [
+            {"track": track, "class": label, "predicted": "0" if i < wrong else label}
+            for i, (track, label) in enumerate(truth)
+        ]
+        settings = {"model": model, "every": every, "seed": seed}
+        return page.Run(f"{model}-every{every}-seed{seed}", settings, [], rows, {})
+
+    return run
+
+
+def test_seeds_are_put_together_where_nothing_else_differs(page, seeded):
+    runs = [seeded("stn", 1, 3), seeded("idsia", 0, 4), seeded("stn", 0, 1), seeded("stn", 2, 0, 1)]
+    _, _, *rows = page.seeds_table(runs)
+    assert rows == ["| stn-every6 | 0, 1 | **80.00 ± 14.14 %** | 1, 3 |"]
+
+
+def test_pairs_are_of_the_same_seed(page, seeded):
+    # The constant one has another seed beside, which tells nothing about the pair.
+    runs = [
+        *(seeded("stn", seed, wrong) for seed, wrong in ((0, 1), (1, 3))),
+        *(seeded("constant", seed, wrong) for seed, wrong in ((0, 5), (1, 4), (2, 10))),
+    ]
+    _, _, row = page.seed_pairs_table(runs)
+    assert row.startswith("| stn-every6 | constant-every6 | 4, 1 | 2.5 (-17 to 22) |")
+
+
+def test_interval_over_seeds_is_students():
+    """The textbook's: mean 2, standard error 1 / sqrt(3), t 4.303 at two degrees of freedom."""
+    low, high = docs_scripts.load("gtsrb").student_interval([1, 2, 3])
+    assert (low, high) == pytest.approx((2 - 2.484, 2 + 2.484), abs=1e-3)
+
+
 def test_table_without_a_place_is_an_error(page):
     with pytest.raises(ValueError, match="0 places for the table 'runs'"):
         page.replaced("no mark", {"runs": []})

@@ -21,6 +21,7 @@ from pathlib import Path
 import numpy as np
 from matplotlib.figure import Figure
 from PIL import Image
+from scipy import stats
 
 sys.path.append(str(Path(__file__).parent))
 
@@ -86,6 +87,8 @@ def with_tables(text, runs, costs):
             "runs": results_table(runs),
             "perturbed": perturbed_table(runs),
             "pairs": pairs_table(runs),
+            "seeds": seeds_table(runs),
+            "seed_pairs": seed_pairs_table(runs),
             "hardest": hardest_table(runs),
             "cost": cost_table(costs),
             "share": share_table(costs),
@@ -230,6 +233,72 @@ def sign_flip(gains):
     return float((1 + (sums >= abs(gains.sum())).sum()) / (1 + RESAMPLES))
 
 
+def repeated(runs):
+    """Runs that differ in their seed alone, by seed: lists of two or more."""
+    groups = {}
+    for run in sorted(runs, key=lambda run: run.settings["seed"]):
+        without_seed = tuple(sorted((run.settings | {"seed": None}).items()))
+        groups.setdefault(without_seed, []).append(run)
+    return [group for group in groups.values() if len(group) > 1]
+
+
+def seeds_table(runs):
+    """Accuracy over seeds."""
+    groups = repeated(runs)
+    if not groups:
+        return ["No run was repeated with another seed yet."]
+    lines = ["| runs | seeds | validation accuracy, mean ± sd | errors |", "|---|---|---|---|"]
+    for group in groups:
+        accuracies = [100 * (1 - run.errors / len(run.predictions)) for run in group]
+        lines.append(
+            f"| {_without_seed(group)} | {', '.join(str(run.settings['seed']) for run in group)} "
+            f"| **{np.mean(accuracies):.2f} ± {np.std(accuracies, ddof=1):.2f} %** "
+            f"| {', '.join(str(run.errors) for run in group)} |"
+        )
+    return lines
+
+
+def seed_pairs_table(runs):
+    """What a transformer changes, over seeds: groups that differ in nothing else."""
+    lines = []
+    groups = {_without_seed(group): group for group in repeated(runs)}
+    for first_model, second_model in PAIRS:
+        for name, first in groups.items():
+            if first[0].settings["model"] != first_model:
+                continue
+            other = name.replace(first_model, second_model, 1)
+            pairs = {run.settings["seed"]: [run] for run in first}
+            for run in groups.get(other, ()):
+                pairs.get(run.settings["seed"], []).append(run)
+            gains = np.array([track_gains(*pair) for pair in pairs.values() if len(pair) == 2])
+            if len(gains) < 2:
+                continue
+            totals = gains.sum(axis=1)
+            low, high = student_interval(totals)
+            low_track, high_track = interval(gains.mean(axis=0))
+            lines.append(
+                f"| {name} | {other} | {', '.join(f'{total:.0f}' for total in totals)} "
+                f"| {totals.mean():.1f} ({low:.0f} to {high:.0f}) "
+                f"| {low_track:.0f} to {high_track:.0f} |"
+            )
+    header = [
+        "| with | without | fewer errors, by seed | mean (95 % interval over seeds) "
+        "| 95 % interval over tracks |",
+        "|---|---|---|---|---|",
+    ]
+    return header + lines if lines else []
+
+
+def _without_seed(group):
+    return group[0].name.rpartition("-seed")[0]
+
+
+def student_interval(values):
+    """95 % interval of the mean, by Student's t."""
+    half = stats.t.ppf(0.975, len(values) - 1) * stats.sem(values)
+    return np.mean(values) - half, np.mean(values) + half
+
+
 def hardest_table(runs):
     """The tracks that cost most errors, over all runs on all frames."""
     runs = [run for run in runs if run.settings["every"] == 1]
@@ -253,7 +322,8 @@ def hardest_table(runs):
 
 def cost_table(costs):
     """Images a second, parameters and bytes."""
-    machines = sorted({cost["machine"] for cost in costs})
+    # Backends name the one CPU differently.
+    machines = sorted({cost["machine"].replace("cpu:0", "cpu") for cost in costs})
     lines = [
         f"Batches of 128; medians and quartiles over steps; on {' and '.join(machines)}.",
         "",
