@@ -49,6 +49,8 @@ def test_three_transformers_have_the_published_number_of_parameters():
         for t in transformers
     ]
     assert widths == [[250, 250], [150, 200], [150, 200]]
+    # With plain heads it does not learn by its recipe.
+    assert all(t.normalize_features for t in transformers)
 
 
 def test_two_transformers_stand_where_moodstocks_put_them():
