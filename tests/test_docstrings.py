@@ -32,7 +32,6 @@ def test_examples_of_module(name):
 
 # Public names of modules that have no `__all__`.
 OTHERS = {
-    "keras_stn.visualization": ["plot_transforms"],
     "keras_stn.regularizers": ["IdentityDistance", "LogScale", "OutsideImage", "BendingEnergy"],
 }
 

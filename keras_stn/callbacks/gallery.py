@@ -8,10 +8,10 @@ import re
 from pathlib import Path
 
 import keras
-import numpy as np
 
 from keras_stn.callbacks.pictures import draw_recordings
 from keras_stn.callbacks.recording import Recorder, check_batch, spatial_transformers
+from keras_stn.visualization.panels import check_count, matplotlib_for
 
 
 class TransformerGallery(keras.callbacks.Callback):
@@ -77,10 +77,12 @@ class TransformerGallery(keras.callbacks.Callback):
         frame_seconds=0.25,
     ):
         super().__init__()
-        _import_matplotlib()
+        # Now, and not after the first epoch.
+        with matplotlib_for("TransformerGallery"):
+            import matplotlib  # noqa: F401
         check_batch(images)
-        _check_count("max_images", max_images)
-        _check_count("every", every)
+        check_count("max_images", max_images)
+        check_count("every", every)
         if not frame_seconds > 0:
             raise ValueError(
                 "`frame_seconds` must be a positive number. Received: "
@@ -183,20 +185,3 @@ def _whole(path):
         temporary.replace(path)
     finally:
         temporary.unlink(missing_ok=True)
-
-
-def _import_matplotlib():
-    # Now, and not after the first epoch.
-    try:
-        import matplotlib  # noqa: F401
-    except ImportError as error:
-        raise ImportError(
-            "`TransformerGallery` needs matplotlib. Install it: `pip install keras-stn[viz]`."
-        ) from error
-
-
-def _check_count(name, count):
-    if not isinstance(count, (int, np.integer)) or isinstance(count, bool) or count < 1:
-        raise ValueError(
-            f"`{name}` must be a positive integer. Received: {name}={count!r}. Pass 1 or more."
-        )

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import numpy as np
 
-from keras_stn.visualization import grid_outline
+from keras_stn.visualization.arrays import flat, scaled
+from keras_stn.visualization.outlines import color, draw_outline
+from keras_stn.visualization.panels import show
 
-# An outline, and the frame of what it shows.
-COLORS = ("tab:orange", "tab:cyan", "tab:pink", "tab:olive", "tab:purple", "tab:green")
 # Of the surroundings of an image, in sizes of it: shown always, so that films do not jump.
 MARGIN = 0.25
 PANEL = 1.35  # inches
@@ -63,24 +63,24 @@ def draw_recordings(recordings, *, title=None):
 
 def _panels(name, seen, layers):
     """The titles of a layer's panels, and what draws each: `draw(axes, i)` for image i."""
-    source, crops, grid = _planes(seen)
+    source, grid, crops = flat(seen.source, seen.grid, seen.crops)
     images, crops = _scaled(source, crops)
     count = grid.shape[1]
 
     def draw_input(axes, i):
-        _show(axes, images[i])
+        show(axes, images[i])
         height, width = images.shape[1:3]
         axes.set_xlim(-MARGIN * width - 0.5, (1 + MARGIN) * width - 0.5)
         axes.set_ylim((1 + MARGIN) * height - 0.5, -MARGIN * height - 0.5)
         axes.set_facecolor("0.9")
         _frame(axes, "0.9")
         for k in range(count):
-            _draw_outline(axes, grid[i, k], (height, width), seen.align_corners, _color(k))
+            draw_outline(axes, grid[i, k], (height, width), seen.align_corners, color(k))
 
     def draw_crop(k):
         def draw(axes, i):
-            _show(axes, crops[i, k])
-            _frame(axes, _color(k))
+            show(axes, crops[i, k])
+            _frame(axes, color(k))
 
         return draw
 
@@ -89,49 +89,16 @@ def _panels(name, seen, layers):
         yield ("crop" if count == 1 else f"crop {k}"), draw_crop(k)
 
 
-def _planes(seen):
-    """Source, crops and grid of images; of volumes, the middle slices along the depth."""
-    if seen.grid.shape[-1] == 2:
-        return seen.source, seen.crops, seen.grid
-    source = seen.source[:, seen.source.shape[1] // 2]
-    middle = seen.grid.shape[2] // 2
-    return source, seen.crops[:, :, middle], seen.grid[:, :, middle, :, :, :2]
-
-
 def _scaled(source, crops):
     """Both with 3 channels or 1, between 0 and 1 from the lowest to the highest of the source."""
     if source.shape[-1] != 3:
         source, crops = (x.mean(axis=-1, keepdims=True) for x in (source, crops))
     finite = source[np.isfinite(source)]
     low, high = (finite.min(), finite.max()) if finite.size else (0.0, 1.0)
-    scale = high - low or 1.0
-    return tuple(np.clip(np.nan_to_num((x - low) / scale), 0.0, 1.0) for x in (source, crops))
-
-
-def _show(axes, image):
-    if image.shape[-1] == 1:
-        axes.imshow(image[..., 0], cmap="gray", vmin=0, vmax=1)
-    else:
-        axes.imshow(image)
-
-
-def _draw_outline(axes, grid, size, align_corners, color):
-    outline = grid_outline(grid, size, align_corners=align_corners)
-    closed = np.concatenate([outline, outline[:1]])
-    # What ran far away would overflow the canvas's own integers.
-    closed = np.clip(closed, -100.0 * max(size), 100.0 * max(size))
-    top = closed[: grid.shape[1]]
-    for line, width in ((closed, 1.4), (top, 3.0)):
-        axes.plot(*line.T, color="black", linewidth=width + 1.2, alpha=0.5, solid_capstyle="round")
-    for line, width in ((closed, 1.4), (top, 3.0)):
-        axes.plot(*line.T, color=color, linewidth=width, solid_capstyle="round")
+    return scaled(source, low, high), scaled(crops, low, high)
 
 
 def _frame(axes, color):
     for spine in axes.spines.values():
         spine.set_color(color)
         spine.set_linewidth(2)
-
-
-def _color(k):
-    return COLORS[k % len(COLORS)]
