@@ -32,7 +32,9 @@ def test_history_and_predictions_of_a_run_agree(page):
     assert runs
     for run in runs:
         share = 1 - run.errors / len(run.predictions)
-        assert float(run.history[-1]["val_accuracy"]) == pytest.approx(share, abs=1e-9)
+        # In bfloat16 an image in another batch may be rounded to another class: one at most.
+        one = 1.001 / len(run.predictions)
+        assert float(run.history[-1]["val_accuracy"]) == pytest.approx(share, abs=one)
         assert len(run.history) == run.settings["epochs"]
         assert run.perturbed["as they are"] == run.errors
 
@@ -68,14 +70,15 @@ def test_gains_are_of_the_same_images_and_by_track(page):
 def seeded(page):
     """Makes runs of two signs in five pictures each, of which some are misread."""
 
-    def run(model, seed, wrong, every=6):
+    def run(model, seed, wrong, every=6, rotated=0):
         truth = [("a", "1")] * 5 + [("b", "2")] * 5
         rows = [
             {"track": track, "class": label, "predicted": "0" if i < wrong else label}
             for i, (track, label) in enumerate(truth)
         ]
         settings = {"model": model, "every": every, "seed": seed}
-        return page.Run(f"{model}-every{every}-seed{seed}", settings, [], rows, {})
+        perturbed = {"as they are": wrong, "rotated": rotated}
+        return page.Run(f"{model}-every{every}-seed{seed}", settings, [], rows, perturbed)
 
     return run
 
@@ -94,6 +97,17 @@ def test_pairs_are_of_the_same_seed(page, seeded):
     ]
     _, _, row = page.seed_pairs_table(runs)
     assert row.startswith("| stn-every6 | constant-every6 | 4, 1 | 2.5 (-17 to 22) |")
+
+
+def test_perturbed_signs_are_compared_in_points(page, seeded):
+    runs = [
+        *(seeded("stn", seed, 0, rotated=1) for seed in range(3)),
+        *(seeded("constant", seed, 0, rotated=2 + seed) for seed in range(3)),
+    ]
+    header, _, row = page.seed_perturbed_table(runs)
+    assert header == "| with | without | rotated |"
+    # Of ten pictures 1, 2 and 3 fewer: 20 points, and ten times the textbook's half interval.
+    assert row == "| stn-every6 | constant-every6 | 20.0 (-4.8 to 44.8) |"
 
 
 def test_interval_over_seeds_is_students():

@@ -18,6 +18,7 @@ import sys
 from dataclasses import dataclass
 from pathlib import Path
 
+import matplotlib
 import numpy as np
 from matplotlib.figure import Figure
 from PIL import Image
@@ -89,6 +90,7 @@ def with_tables(text, runs, costs):
             "pairs": pairs_table(runs),
             "seeds": seeds_table(runs),
             "seed_pairs": seed_pairs_table(runs),
+            "seed_perturbed": seed_perturbed_table(runs),
             "hardest": hardest_table(runs),
             "cost": cost_table(costs),
             "share": share_table(costs),
@@ -250,37 +252,43 @@ def seeds_table(runs):
     lines = ["| runs | seeds | validation accuracy, mean ± sd | errors |", "|---|---|---|---|"]
     for group in groups:
         accuracies = [100 * (1 - run.errors / len(run.predictions)) for run in group]
+        seeds = ", ".join(str(run.settings["seed"]) for run in group)
         lines.append(
-            f"| {_without_seed(group)} | {', '.join(str(run.settings['seed']) for run in group)} "
+            f"| {_without_seed(group[0])} | {seeds} "
             f"| **{np.mean(accuracies):.2f} ± {np.std(accuracies, ddof=1):.2f} %** "
             f"| {', '.join(str(run.errors) for run in group)} |"
         )
     return lines
 
 
-def seed_pairs_table(runs):
-    """What a transformer changes, over seeds: groups that differ in nothing else."""
-    lines = []
-    groups = {_without_seed(group): group for group in repeated(runs)}
+def repeated_pairs(runs):
+    """What a transformer changes, over seeds: two names, and pairs of runs of equal seed."""
+    groups = {_without_seed(group[0]): group for group in repeated(runs)}
     for first_model, second_model in PAIRS:
         for name, first in groups.items():
             if first[0].settings["model"] != first_model:
                 continue
             other = name.replace(first_model, second_model, 1)
-            pairs = {run.settings["seed"]: [run] for run in first}
-            for run in groups.get(other, ()):
-                pairs.get(run.settings["seed"], []).append(run)
-            gains = np.array([track_gains(*pair) for pair in pairs.values() if len(pair) == 2])
-            if len(gains) < 2:
-                continue
-            totals = gains.sum(axis=1)
-            low, high = student_interval(totals)
-            low_track, high_track = interval(gains.mean(axis=0))
-            lines.append(
-                f"| {name} | {other} | {', '.join(f'{total:.0f}' for total in totals)} "
-                f"| {totals.mean():.1f} ({low:.0f} to {high:.0f}) "
-                f"| {low_track:.0f} to {high_track:.0f} |"
-            )
+            second = {run.settings["seed"]: run for run in groups.get(other, ())}
+            seeds = [run.settings["seed"] for run in first if run.settings["seed"] in second]
+            if len(seeds) > 1:
+                own = {run.settings["seed"]: run for run in first}
+                yield name, other, [(own[seed], second[seed]) for seed in seeds]
+
+
+def seed_pairs_table(runs):
+    """How many errors fewer a transformer makes, over seeds."""
+    lines = []
+    for name, other, pairs in repeated_pairs(runs):
+        gains = np.array([track_gains(*pair) for pair in pairs])
+        totals = gains.sum(axis=1)
+        low, high = student_interval(totals)
+        low_track, high_track = interval(gains.mean(axis=0))
+        lines.append(
+            f"| {name} | {other} | {', '.join(f'{total:.0f}' for total in totals)} "
+            f"| {totals.mean():.1f} ({low:.0f} to {high:.0f}) "
+            f"| {low_track:.0f} to {high_track:.0f} |"
+        )
     header = [
         "| with | without | fewer errors, by seed | mean (95 % interval over seeds) "
         "| 95 % interval over tracks |",
@@ -289,8 +297,26 @@ def seed_pairs_table(runs):
     return header + lines if lines else []
 
 
-def _without_seed(group):
-    return group[0].name.rpartition("-seed")[0]
+def seed_perturbed_table(runs):
+    """How many points better a transformer reads perturbed signs, over seeds."""
+    kinds = list(runs[0].perturbed)[1:]
+    lines = []
+    for name, other, pairs in repeated_pairs(runs):
+        cells = []
+        for kind in kinds:
+            points = [
+                100 * (second.perturbed[kind] - first.perturbed[kind]) / len(first.predictions)
+                for first, second in pairs
+            ]
+            low, high = student_interval(points)
+            cells.append(f"{np.mean(points):.1f} ({low:.1f} to {high:.1f})")
+        lines.append(f"| {name} | {other} | {' | '.join(cells)} |")
+    header = [f"| with | without | {' | '.join(kinds)} |", "|---|---" + "|---" * len(kinds) + "|"]
+    return header + lines if lines else []
+
+
+def _without_seed(run):
+    return run.name.rpartition("-seed")[0]
 
 
 def student_interval(values):
@@ -368,15 +394,31 @@ def share_table(costs):
     return lines
 
 
+def styles(runs):
+    """How each configuration is drawn, all its seeds alike."""
+    colors = matplotlib.colormaps["tab20"].colors
+    names = dict.fromkeys(_without_seed(run) for run in runs)
+    return {name: {"color": colors[i % len(colors)]} for i, name in enumerate(names)}
+
+
+def _once(name, axes):
+    """A label that the legend shows once."""
+    return None if name in axes.get_legend_handles_labels()[1] else name
+
+
 def curves(runs):
     """Validation errors by epoch, of all runs."""
-    figure = Figure(figsize=(12, 4), layout="constrained")
+    figure = Figure(figsize=(12, 4.5), layout="constrained")
     loss, error = figure.subplots(1, 2)
+    drawn = styles(runs)
     for run in runs:
+        name = _without_seed(run)
         epochs = [int(row["epoch"]) for row in run.history]
         errors = [100 * (1 - float(row["val_accuracy"])) for row in run.history]
-        loss.plot(epochs, [float(row["val_loss"]) for row in run.history], "o-", ms=3)
-        error.plot(epochs, errors, "o-", ms=3, label=run.name)
+        loss.plot(
+            epochs, [float(row["val_loss"]) for row in run.history], "o-", ms=3, **drawn[name]
+        )
+        error.plot(epochs, errors, "o-", ms=3, label=_once(name, error), **drawn[name])
     for axes, title in ((loss, "validation loss"), (error, "validation error, %")):
         axes.set_yscale("log")
         axes.set_xlabel("epoch")
@@ -388,19 +430,26 @@ def curves(runs):
 
 
 def perturbations(runs):
-    """Validation errors on signs that were turned, shifted and scaled."""
-    names = list(runs[0].perturbed)
-    figure = Figure(figsize=(12, 4), layout="constrained")
+    """Validation errors on signs that were turned, shifted and scaled, a dot a seed."""
+    kinds = list(runs[0].perturbed)
+    figure = Figure(figsize=(12, 4.5), layout="constrained")
     axes = figure.subplots()
-    width = 0.8 / len(runs)
-    for i, run in enumerate(runs):
-        errors = [100 * run.perturbed[name] / len(run.predictions) for name in names]
-        axes.bar(np.arange(len(names)) + (i + 0.5) * width - 0.4, errors, width, label=run.name)
+    drawn = styles(runs)
+    offsets = dict(zip(drawn, np.linspace(-0.36, 0.36, len(drawn)), strict=True))
+    for run in runs:
+        name = _without_seed(run)
+        errors = [100 * run.perturbed[kind] / len(run.predictions) for kind in kinds]
+        places = np.arange(len(kinds)) + offsets[name]
+        axes.plot(places, errors, "o", ms=6, label=_once(name, axes), **drawn[name])
+    for edge in np.arange(len(kinds) - 1) + 0.5:
+        axes.axvline(edge, color="0.8", linewidth=0.8)
     axes.set_yscale("log")
-    axes.set_xticks(range(len(names)), names)
+    axes.yaxis.set_major_formatter("{x:g}")
+    axes.set_xticks(range(len(kinds)), kinds)
+    axes.set_xlim(-0.5, len(kinds) - 0.5)
     axes.set_title("validation error, %, of signs")
     figure.legend(fontsize=8, loc="outside right upper")
-    axes.grid(alpha=0.3, axis="y")
+    axes.grid(alpha=0.3, axis="y", which="both")
     return figure
 
 
