@@ -13,6 +13,8 @@ from keras import ops
 
 from keras_stn import transforms
 
+__all__ = ["BendingEnergy", "GridRegularizer", "IdentityDistance", "LogScale", "OutsideImage"]
+
 # Places a side at which grids are looked at, by the number of axes.
 LATTICE = {2: 9, 3: 5}
 # An area that shrinks below this share is not told from one that vanishes.
@@ -26,6 +28,16 @@ class GridRegularizer(keras.regularizers.Regularizer):
         strength: float, what the penalty is multiplied by.
         transform: The family of the thetas, its name, or None for that of the
             `SpatialTransformer` that it is given to.
+
+    Example:
+        >>> from keras import ops
+        >>> from keras_stn import regularizers
+        >>> class LeftHalf(regularizers.GridRegularizer):
+        ...     def penalty(self, grid, identity):
+        ...         return ops.mean(ops.relu(grid[..., 0]))  # how far to the right of the middle
+        >>> penalty = LeftHalf(strength=1.0, transform="translation")
+        >>> float(penalty(ops.convert_to_tensor([[-1.5, 0.0]])))
+        0.0
     """
 
     def __init__(self, strength=0.01, transform=None):

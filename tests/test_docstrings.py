@@ -30,17 +30,10 @@ def test_examples_of_module(name):
     assert results.failed == 0
 
 
-# Public names of modules that have no `__all__`.
-OTHERS = {
-    "keras_stn.regularizers": ["IdentityDistance", "LogScale", "OutsideImage", "BendingEnergy"],
-}
-
-
 def test_every_public_name_has_an_example_that_runs():
     finder = doctest.DocTestFinder(recurse=False)
     for module in (keras_stn, keras_stn.ops, keras_stn.visualization, keras_stn.regularizers):
-        public = getattr(module, "__all__", OTHERS.get(module.__name__))
-        for name in public:
+        for name in module.__all__:
             thing = getattr(module, name)
             if callable(thing):
                 tests = finder.find(thing, name)

@@ -1,0 +1,44 @@
+"""How Sphinx builds this site: `sphinx-build -W docs docs/_build`."""
+
+import os
+import sys
+from pathlib import Path
+
+# Any backend will do: the code on the pages runs on all of them.
+os.environ.setdefault("KERAS_BACKEND", "jax")
+sys.path.insert(0, str(Path(__file__).parent))
+
+import keras_stn
+
+project = "keras-stn"
+author = "The keras-stn authors"
+version = release = keras_stn.__version__
+exclude_patterns = ["_build", "extensions", "figures"]
+
+extensions = [
+    "extensions.markdown_docstrings",
+    "myst_parser",
+    "sphinx.ext.autodoc",
+    "sphinx.ext.napoleon",
+    "sphinx.ext.viewcode",
+    "sphinx_copybutton",
+]
+
+html_theme = "furo"
+html_title = "keras-stn"
+html_copy_source = False
+
+default_role = "literal"  # `name` in docstrings, as in Markdown
+autodoc_inherit_docstrings = False  # those of Keras's methods are in Keras's documentation
+autodoc_member_order = "bysource"
+autodoc_default_options = {"exclude-members": "get_config, from_config"}
+napoleon_use_rtype = False
+napoleon_custom_sections = [
+    ("Call arguments", "params_style"),
+    "Convention",
+    "Input shape",
+    "Output shape",
+]
+
+myst_enable_extensions = ["colon_fence", "dollarmath"]
+myst_heading_anchors = 3

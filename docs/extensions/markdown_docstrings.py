@@ -1,0 +1,90 @@
+"""Sphinx extension: the Markdown of docstrings (links, tables, literals) as reStructuredText.
+
+Napoleon knows the sections but not the markup between them. The line with the formula's name opens
+a literal block; examples are left as they are.
+"""
+
+import inspect
+import re
+
+LITERAL = re.compile(r"(``?[^`]+``?)")
+LINK = re.compile(r"\[([^\]]+)\]\((https?:[^)]+)\)")
+EMPHASIS = re.compile(r"(\*{1,2}\w[\w ]*\*{1,2})")
+
+
+def to_rst(lines):
+    """A docstring's lines, translated."""
+    found, block, block_indent = [], None, 0
+    for line in lines:
+        text = line.strip()
+        indent = len(line) - len(line.lstrip())
+        if block == "example" and not text:
+            block = None
+        elif block == "formula" and text and indent <= block_indent:
+            block = None
+        if block is None and text.startswith(">>>"):
+            block = "example"
+        if block == "table" or (block is None and is_row(text)):
+            if is_row(text):
+                found += table_row(line[:indent], text, first=block is None)
+                block = "table"
+                continue
+            block = None
+        if block is None and text.startswith("Formula") and text.endswith(":"):
+            block, block_indent = "formula", indent
+            found.append(f"{line}:")
+        else:
+            found.append(line if block else inline(line))
+    return found
+
+
+def is_row(text):
+    """Whether this is a row of a Markdown table."""
+    return text.startswith("| ") or text.startswith("|--")
+
+
+def table_row(margin, text, first):
+    """A row, and before the first one the directive that holds all of them."""
+    if set(text) <= set("|- "):
+        return []
+    cells = [cell.strip() for cell in text.strip("|").split(" | ")]
+    rows = [f"{margin}   {'*' if i == 0 else ' '} - {inline(c)}" for i, c in enumerate(cells)]
+    head = [f"{margin}.. list-table::", f"{margin}   :header-rows: 1", ""]
+    return head + rows if first else rows
+
+
+def inline(line):
+    """Links made reStructuredText's; what would be markup there and is none here, escaped."""
+    parts = LITERAL.split(line)
+    return "".join(part if i % 2 else escape(part) for i, part in enumerate(parts))
+
+
+def escape(text):
+    """The same, of text between literals."""
+    text = LINK.sub(r"`\1 <\2>`__", text)
+    parts = EMPHASIS.split(text)
+    return "".join(p if i % 2 else re.sub(r"([*|])", r"\\\1", p) for i, p in enumerate(parts))
+
+
+def signature_of(obj):
+    """A class's signature without `self`; Keras's own `__new__` takes anything and hides it."""
+    signature = inspect.signature(obj.__init__)
+    return str(signature.replace(parameters=[*signature.parameters.values()][1:]))
+
+
+def setup(app):
+    """Sphinx's hook."""
+
+    def process_docstring(app, what, name, obj, options, lines):
+        lines[:] = to_rst(lines)
+
+    def process_signature(app, what, name, obj, options, signature, returned):
+        if what == "class" and signature == "(*args, **kwargs)":
+            return signature_of(obj), returned
+        return None
+
+    app.setup_extension("sphinx.ext.autodoc")
+    # Before Napoleon.
+    app.connect("autodoc-process-docstring", process_docstring, priority=100)
+    app.connect("autodoc-process-signature", process_signature)
+    return {"parallel_read_safe": True}
