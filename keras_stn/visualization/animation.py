@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import numbers
+
 import keras
 import numpy as np
 from keras import ops
 
 from keras_stn import transforms
 from keras_stn.ops.coordinates import extents
-from keras_stn.ops.sampling import check_options, grid_sample
+from keras_stn.ops.sampling import check_images_shape, check_options, grid_sample
 from keras_stn.visualization.arrays import arrays, check_depth, flat, limits, scaled
 from keras_stn.visualization.outlines import color, draw_lines, draw_outline, enlarge
 from keras_stn.visualization.panels import (
@@ -95,12 +97,13 @@ def animate_theta(
     check_count("columns", columns)
     check_count("lines", lines)
     check_depth(depth)
-    if not frames_per_second > 0:
+    if not isinstance(frames_per_second, numbers.Real) or not frames_per_second > 0:
         raise ValueError(
             "`frames_per_second` must be a positive number. Received: "
             f"frames_per_second={frames_per_second!r}. Pass for example 10."
         )
     images = ops.convert_to_numpy(images)
+    check_images_shape(images.shape, data_format)
     check_titles(titles, len(images))
     spatial = images.shape[2:] if data_format == "channels_first" else images.shape[1:-1]
     family = transforms.get(transform).with_extent(extents(spatial, align_corners=align_corners))

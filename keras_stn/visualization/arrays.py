@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+import numbers
+
 import keras
 import numpy as np
 from keras import ops
+
+from keras_stn.ops.sampling import check_options
 
 
 def arrays(images, grid, warped, data_format):
@@ -15,10 +19,12 @@ def arrays(images, grid, warped, data_format):
     Raises:
         ValueError: They do not fit together, or are not images of 1 or 3 channels.
     """
+    data_format = data_format or keras.config.image_data_format()
+    check_options("bilinear", "constant", 0.0, False, data_format)
     given = [None if x is None else ops.convert_to_numpy(x) for x in (images, grid, warped)]
     images, grid, warped = given
     single = grid.ndim == images.ndim
-    if (data_format or keras.config.image_data_format()) == "channels_first" and images.ndim > 2:
+    if data_format == "channels_first" and images.ndim > 2:
         images = np.moveaxis(images, 1, -1)
         if warped is not None and warped.ndim > 2:
             warped = np.moveaxis(warped, 1, -1)
@@ -27,6 +33,7 @@ def arrays(images, grid, warped, data_format):
         warped = None if warped is None else warped[:, None]
     fit = (
         images.ndim in (4, 5)
+        and images.size > 0
         and images.shape[-1] in (1, 3)
         and grid.ndim == images.ndim + 1
         and grid.shape[-1] == images.ndim - 2
@@ -39,8 +46,8 @@ def arrays(images, grid, warped, data_format):
             f"{name}.shape={x.shape}" for name, x in zip(names, given, strict=True) if x is not None
         )
         raise ValueError(
-            "`images` must be a batch of images or volumes of 1 or 3 channels, `grid` their "
-            "sampling grids (batch, h, w, 2) or (batch, d, h, w, 3), or several an image "
+            "`images` must be a batch of one or more images or volumes of 1 or 3 channels, `grid` "
+            "their sampling grids (batch, h, w, 2) or (batch, d, h, w, 3), or several an image "
             "(batch, K, ...), and `warped`, if given, what was sampled there. Received: "
             f"{received}. Check `data_format`, and that all come from the same batch."
         )
@@ -78,7 +85,7 @@ def scaled(values, low, high):
 
 def check_depth(depth):
     """Raises `ValueError` unless `depth` is between 0 and 1."""
-    if not 0 <= depth <= 1:
+    if not isinstance(depth, numbers.Real) or not 0 <= depth <= 1:
         raise ValueError(
             "`depth` must be between 0, the first slice of a volume, and 1, the last. Received: "
             f"depth={depth!r}. Pass for example 0.5."

@@ -91,6 +91,7 @@ def test_a_film_can_be_saved(tmp_path):
         (THETAS, {"transform": "afine"}, "afine"),
         (THETAS, {"fill_mode": "zeros"}, "`fill_mode` must be one of"),
         (THETAS, {"frames_per_second": 0}, "positive number"),
+        (THETAS, {"frames_per_second": None}, "positive number"),
         (THETAS, {"titles": ["one"]}, "one string for each"),
         (THETAS, {"depth": -1}, "`depth`"),
     ],
@@ -98,3 +99,12 @@ def test_a_film_can_be_saved(tmp_path):
 def test_wrong_arguments_are_refused(thetas, options, match):
     with pytest.raises(ValueError, match=match):
         visualization.animate_theta(IMAGES, thetas, **options)
+
+
+@pytest.mark.parametrize(
+    ("images", "match"),
+    [(IMAGES[0, ..., 0], "`images` must have shape"), (IMAGES[:0], "one or more images")],
+)
+def test_what_is_no_batch_of_images_is_refused(images, match):
+    with pytest.raises(ValueError, match=match):
+        visualization.animate_theta(images, THETAS)

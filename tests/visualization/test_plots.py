@@ -182,6 +182,7 @@ def test_nothing_is_shown_and_pyplot_is_left_alone():
         (lambda i, g, w: (i, g, w[:, :5]), r"warped.shape=\(2, 5, 6, 3\)"),
         (lambda i, g, w: (i, g[..., :1], w), "sampling grids"),
         (lambda i, g, w: (i[0], g, w), "must be a batch"),
+        (lambda i, g, w: (i[:0], g[:0], w[:0]), "one or more images"),
         (lambda i, g, w: (np.moveaxis(i, -1, 1), g, w), "Check `data_format`"),
     ],
 )
@@ -197,6 +198,8 @@ def test_what_does_not_fit_is_refused(change, match):
         ({"titles": ["one"]}, "one string for each of the 2 images"),
         ({"columns": 0}, "`columns` must be a positive integer"),
         ({"depth": 1.5}, "`depth` must be between 0"),
+        ({"depth": "last"}, "`depth` must be between 0"),
+        ({"data_format": "NHWC"}, "`data_format` must be one of"),
         ({"lines": 0}, "`lines` must be a positive integer"),
     ],
 )
