@@ -78,6 +78,17 @@ def test_results_are_kept_and_written_to_the_page(page, runs):
     assert page.PAGE.read_text() == text
 
 
+def test_page_is_what_its_script_makes_of_what_is_kept():
+    script = docs_scripts.load("distorted_mnist")
+    text = script.PAGE.read_text()
+    assert script.page(text) == text
+
+
+def test_page_says_that_costs_are_still_to_be_measured(page, runs):
+    page.main(["--keep", str(runs)])
+    assert "distortions -->\nNot measured yet.\n<!-- end" in page.PAGE.read_text()
+
+
 def test_page_has_a_place_for_every_table():
     text = docs_scripts.load("distorted_mnist").PAGE.read_text()
     assert [text.count(f"<!-- table: {name} -->") for name in TABLES] == [1] * len(TABLES)

@@ -70,8 +70,8 @@ def page(text):
             "settings": [settings_line(results)],
             "errors": table.markdown(found).splitlines(),
             "orderings": [f"- {sentence}: {told}." for sentence, told in table.orderings(found)],
-            "distortions": distortion_table(costs),
-            "four": four_table(costs),
+            "distortions": distortion_table(costs) if costs else ["Not measured yet."],
+            "four": four_table(costs) if costs else [],
         },
     )
 
