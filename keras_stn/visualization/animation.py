@@ -48,7 +48,7 @@ def animate_theta(
         images: Images (batch, height, width, channels) of 1 or 3 channels, or volumes (batch,
             depth, height, width, channels), or channels first.
         thetas: Frame by frame, (frames, batch, num_params); or (frames, num_params) for all the
-            images alike.
+            images alike. Matrices are flattened to their num_params.
         transform: The family of the thetas, its name or a `keras_stn.transforms.Transform`.
         output_size: (height, width) or (depth, height, width) of the output in pixels; None keeps
             that of the images.
@@ -104,14 +104,18 @@ def animate_theta(
         )
     images = ops.convert_to_numpy(images)
     check_images_shape(images.shape, data_format)
-    check_titles(titles, len(images))
+    if np.issubdtype(images.dtype, np.integer):  # nothing in between can be sampled of these
+        images = images.astype("float32")
+    titles = check_titles(titles, len(images))
     spatial = images.shape[2:] if data_format == "channels_first" else images.shape[1:-1]
     family = transforms.get(transform).with_extent(extents(spatial, align_corners=align_corners))
     thetas = _of_each_image(ops.convert_to_numpy(thetas), len(images))
 
+    size = spatial if output_size is None else output_size
+
     def at(frame):
         """Images, grids and crops of a frame, flat."""
-        grid = family.grid(thetas[frame], output_size or spatial, align_corners=align_corners)
+        grid = family.grid(thetas[frame], size, align_corners=align_corners)
         warped = grid_sample(
             images,
             grid,
@@ -127,7 +131,7 @@ def animate_theta(
     source = at(0)[0]
     low, high = limits(source)
     source = scaled(source, low, high)
-    size = source.shape[1:3]
+    pixels = source.shape[1:3]
     everywhere = np.concatenate([at(frame)[1] for frame in range(len(thetas))], axis=1)
     figure, blocks = new_figure("animate_theta", len(images), 2, columns, titles)
 
@@ -138,9 +142,9 @@ def animate_theta(
                 for drawn in (*axes.images, *axes.lines):
                     drawn.remove()
             show(where, source[i])
-            draw_lines(where, grid[i, 0], size, align_corners, color(0), lines)
-            draw_outline(where, grid[i, 0], size, align_corners, color(0))
-            enlarge(where, everywhere[i], size, align_corners)
+            draw_lines(where, grid[i, 0], pixels, align_corners, color(0), lines)
+            draw_outline(where, grid[i, 0], pixels, align_corners, color(0))
+            enlarge(where, everywhere[i], pixels, align_corners)
             show(after, scaled(warped[i, 0], low[i], high[i]))
 
     interval = 1000 / frames_per_second
@@ -148,7 +152,9 @@ def animate_theta(
 
 
 def _of_each_image(thetas, images):
-    """(frames, num_params) or (frames, images, num_params) as the latter."""
+    """(frames, num_params) or (frames, images, num_params) as the latter, matrices flattened."""
+    if thetas.ndim == 4:
+        thetas = thetas.reshape(*thetas.shape[:2], -1)
     if thetas.ndim == 2:
         thetas = np.repeat(thetas[:, None], images, axis=1)
     if thetas.ndim != 3 or thetas.shape[1] != images or not len(thetas):

@@ -11,29 +11,30 @@ from keras import ops
 from keras_stn.ops.sampling import check_options
 
 
-def arrays(images, grid, warped, data_format):
+def arrays(images, grid, warped, data_format, crops=True):
     """NumPy arrays, channels last, with an axis of the crops of each image.
 
-    (B, ..., C), (B, K, ..., n) and (B, K, ..., C); `warped` may be None.
+    (B, ..., C), (B, K, ..., n) and (B, K, ..., C); without `crops`, `warped` is None.
 
     Raises:
         ValueError: They do not fit together, or are not images of 1 or 3 channels.
     """
     data_format = data_format or keras.config.image_data_format()
     check_options("bilinear", "constant", 0.0, False, data_format)
-    given = [None if x is None else ops.convert_to_numpy(x) for x in (images, grid, warped)]
-    images, grid, warped = given
+    given = [ops.convert_to_numpy(0.0 if x is None else x) for x in (images, grid, warped)]
+    images, grid, warped = given = given if crops else [*given[:2], None]
     single = grid.ndim == images.ndim
     if data_format == "channels_first" and images.ndim > 2:
         images = np.moveaxis(images, 1, -1)
         if warped is not None and warped.ndim > 2:
             warped = np.moveaxis(warped, 1, -1)
     if single:
-        grid = grid[:, None]
-        warped = None if warped is None else warped[:, None]
+        grid = _with_crops(grid)
+        warped = None if warped is None else _with_crops(warped)
     fit = (
         images.ndim in (4, 5)
         and images.size > 0
+        and grid.size > 0
         and images.shape[-1] in (1, 3)
         and grid.ndim == images.ndim + 1
         and grid.shape[-1] == images.ndim - 2
@@ -55,13 +56,21 @@ def arrays(images, grid, warped, data_format):
     return tuple(floats)
 
 
+def _with_crops(array):
+    return np.expand_dims(array, min(1, array.ndim))
+
+
 def flat(images, grid, warped, depth=0.5):
     """The same of volumes as of images: the slices at `depth` of the way, 0 to 1."""
+
+    def at(count):
+        return int(depth * (count - 1) + 0.5)
+
     if grid.shape[-1] == 2:
         return images, grid, warped
-    images = images[:, round(depth * (images.shape[1] - 1))]
-    at = round(depth * (grid.shape[2] - 1))
-    return images, grid[:, :, at, ..., :2], None if warped is None else warped[:, :, at]
+    images = images[:, at(images.shape[1])]
+    there = at(grid.shape[2])
+    return images, grid[:, :, there, ..., :2], None if warped is None else warped[:, :, there]
 
 
 def limits(images):

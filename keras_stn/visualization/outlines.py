@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import numpy as np
+from keras import ops
 
 from keras_stn.ops.coordinates import to_pixels
 
@@ -15,7 +16,7 @@ def grid_outline(grid, size, *, align_corners=True):
     """The border of one sampling grid in the source image's pixels.
 
     Args:
-        grid: NumPy array (h, w, 2) of normalized source coordinates.
+        grid: Normalized source coordinates (h, w, 2), of one image.
         size: (height, width) of the source image in pixels.
         align_corners: bool, as the grid was made with.
 
@@ -23,13 +24,20 @@ def grid_outline(grid, size, *, align_corners=True):
         NumPy array (n, 2) of (x, y), clockwise from the output's top left corner, not closed. The
         first w points are the output's top edge.
 
+    Raises:
+        ValueError: The grid is not of that shape.
+
     Example:
-        >>> import keras
         >>> from keras_stn import ops, visualization
-        >>> grid = keras.ops.convert_to_numpy(ops.identity_grid((2, 2)))
-        >>> visualization.grid_outline(grid, (48, 64)).tolist()
+        >>> visualization.grid_outline(ops.identity_grid((2, 2)), (48, 64)).tolist()
         [[0.0, 0.0], [63.0, 0.0], [63.0, 47.0], [0.0, 47.0]]
     """
+    grid = ops.convert_to_numpy(grid)
+    if grid.ndim != 3 or grid.shape[-1] != 2:
+        raise ValueError(
+            f"`grid` must have shape (h, w, 2). Received: grid.shape={grid.shape}. Pass the grid "
+            "of one image."
+        )
     border = np.concatenate([grid[0], grid[1:, -1], grid[-1, -2::-1], grid[-2:0:-1, 0]])
     return in_pixels(border, size, align_corners)
 

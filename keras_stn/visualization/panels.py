@@ -71,9 +71,12 @@ def check_count(name, count):
 
 
 def check_titles(titles, images):
-    """Raises `ValueError` unless there is a title for each of the images, or none at all."""
-    if titles is not None and len(titles) != images:
+    """A string for each of the images, or None; else raises `ValueError`."""
+    if titles is None:
+        return None
+    if isinstance(titles, str) or not hasattr(titles, "__len__") or len(titles) != images:
         raise ValueError(
             f"`titles` must be one string for each of the {images} images, or None. Received: "
-            f"titles={titles}. Pass as many as there are images."
+            f"titles={titles!r}. Pass a list of as many as there are images."
         )
+    return [str(title) for title in titles]

@@ -35,7 +35,8 @@ def plot_transforms(
         grid: The sampling grids (batch, h, w, 2), for volumes (batch, d, h, w, 3); of several crops
             an image (batch, K, ...).
         warped: The transformer's output, (batch, h, w, channels), (batch, d, h, w, channels) or
-            (batch, K, ...); with channels first, (batch, channels, ...).
+            (batch, K, ...); with channels first, (batch, channels, ...), the K crops after the
+            channels, as `keras_stn.ops.grid_sample` returns them.
         titles: A list of strings, one an image, or None.
         align_corners: bool, as the grid was made with.
         data_format: "channels_last" or "channels_first"; None means
@@ -64,7 +65,7 @@ def plot_transforms(
         >>> len(figure.axes)
         6
     """
-    images, grid, warped, low, high = _prepared(
+    images, grid, warped, low, high, titles = _prepared(
         images, grid, warped, titles, columns, depth, data_format
     )
     crops = grid.shape[1]
@@ -131,7 +132,9 @@ def plot_sampling_grid(
         2
     """
     check_count("lines", lines)
-    images, grid, *_ = _prepared(images, grid, None, titles, columns, depth, data_format)
+    images, grid, *_, titles = _prepared(
+        images, grid, None, titles, columns, depth, data_format, crops=False
+    )
     columns = min(columns, len(images))
     figure, blocks = new_figure("plot_sampling_grid", len(images), 1, columns, titles)
     for i, (axes,) in enumerate(blocks):
@@ -144,11 +147,11 @@ def plot_sampling_grid(
     return figure
 
 
-def _prepared(images, grid, warped, titles, columns, depth, data_format):
-    """Images between 0 and 1, grids and crops of flat images, and what 0 and 1 stand for."""
+def _prepared(images, grid, warped, titles, columns, depth, data_format, crops=True):
+    """Flat images between 0 and 1, grids, crops, what 0 and 1 stand for, and titles."""
     check_count("columns", columns)
     check_depth(depth)
-    images, grid, warped = flat(*arrays(images, grid, warped, data_format), depth)
-    check_titles(titles, len(images))
+    images, grid, warped = flat(*arrays(images, grid, warped, data_format, crops), depth)
+    titles = check_titles(titles, len(images))
     low, high = limits(images)
-    return scaled(images, low, high), grid, warped, low, high
+    return scaled(images, low, high), grid, warped, low, high, titles

@@ -87,8 +87,9 @@ def test_affine_thetas_are_affine_everywhere(control_points, dtype, rng):
     found = run(family.transform_points, theta.astype(dtype), target.astype(dtype))
     wanted = target.astype("float64") @ np.swapaxes(matrices[..., :2], 1, 2)
     wanted += matrices[:, None, :, 2]
-    # The displacements are ten times those that the tolerance is for.
-    atol = 1e-12 if dtype == "float64" else 10 * tolerance(control_points)
+    # The displacements are ten times those that the tolerance is for. In float64 up to 1.05e-12 was
+    # seen, three images away and with 81 control points; it depends on the processor.
+    atol = 1e-11 if dtype == "float64" else 10 * tolerance(control_points)
     np.testing.assert_allclose(found, wanted, rtol=0, atol=atol)
 
 

@@ -62,6 +62,16 @@ def test_rotations_know_the_sides_of_the_image():
     np.testing.assert_allclose(sides, [8, 7], atol=1e-4)
 
 
+def test_bytes_and_matrices_are_taken():
+    animation = visualization.animate_theta(
+        (255 * IMAGES).astype("uint8"), np.stack([THETAS] * 2, axis=1).reshape(3, 2, 2, 3)
+    )
+    _, after, *_ = draw(animation, 1)
+    grid = reference.affine_grid(THETAS[1:2], (8, 9))
+    warped = reference.grid_sample(IMAGES[:1], grid)[0] / IMAGES[0].max()
+    np.testing.assert_allclose(np.asarray(after.images[0].get_array()), warped, atol=0.02)
+
+
 def test_volumes_are_filmed_in_slices():
     volumes = np.random.default_rng(1).uniform(size=(1, 5, 8, 9, 1)).astype("float32")
     identity = np.array([[1, 0, 0, 0, 0, 1, 0, 0, 0, 0, 1, 0]], "float32")
@@ -93,6 +103,8 @@ def test_a_film_can_be_saved(tmp_path):
         (THETAS, {"frames_per_second": 0}, "positive number"),
         (THETAS, {"frames_per_second": None}, "positive number"),
         (THETAS, {"titles": ["one"]}, "one string for each"),
+        (THETAS, {"output_size": 0}, "`output_size` must"),
+        (THETAS, {"output_size": ()}, "`output_size` must"),
         (THETAS, {"depth": -1}, "`depth`"),
     ],
 )

@@ -117,6 +117,25 @@ def test_of_volumes_a_slice_is_drawn(depth, slices):
     np.testing.assert_allclose(where.lines[2].get_xydata()[:-1], outline, atol=1e-4)
 
 
+def test_of_an_even_number_of_slices_the_upper_middle_one_is_drawn():
+    for size in (2, 4, 6, 8):
+        volumes = np.arange(size)[None, :, None, None, None] * np.ones((1, 1, 3, 3, 3)) / size
+        grid = np.zeros((1, size, 2, 2, 3))
+        figure = visualization.plot_sampling_grid(volumes, grid)
+        np.testing.assert_allclose(drawn(figure.axes[0]), 0.5, atol=1e-6)
+
+
+def test_titles_may_be_labels():
+    images, grid, _ = example()
+    figure = visualization.plot_sampling_grid(images, grid, titles=np.array([3, 5]))
+    assert [axes.get_title() for axes in figure.axes] == ["3", "5"]
+
+
+def test_an_outline_is_of_one_grid():
+    with pytest.raises(ValueError, match=r"grid.shape=\(1, 3, 3, 2\)"):
+        visualization.grid_outline(np.zeros((1, 3, 3, 2)), (8, 9))
+
+
 def test_sampling_grid_is_drawn_line_by_line():
     images, grid, _ = example()
     figure = visualization.plot_sampling_grid(images, grid, lines=3, titles=["one", "two"])
@@ -183,6 +202,10 @@ def test_nothing_is_shown_and_pyplot_is_left_alone():
         (lambda i, g, w: (i, g[..., :1], w), "sampling grids"),
         (lambda i, g, w: (i[0], g, w), "must be a batch"),
         (lambda i, g, w: (i[:0], g[:0], w[:0]), "one or more images"),
+        (lambda i, g, w: (i, g[:, :0], i[:, :0]), r"grid.shape=\(2, 0, 6, 2\)"),
+        (lambda i, g, w: (i, g[:, None][:, :0], w[:, None][:, :0]), r"grid.shape=\(2, 0, 7, 6, 2"),
+        (lambda i, g, w: (i, g, None), r"warped.shape=\(\)"),
+        (lambda i, g, w: (None, g, w), r"images.shape=\(\)"),
         (lambda i, g, w: (np.moveaxis(i, -1, 1), g, w), "Check `data_format`"),
     ],
 )
@@ -196,6 +219,8 @@ def test_what_does_not_fit_is_refused(change, match):
     ("options", "match"),
     [
         ({"titles": ["one"]}, "one string for each of the 2 images"),
+        ({"titles": "ab"}, "one string for each of the 2 images"),
+        ({"titles": 3}, "one string for each of the 2 images"),
         ({"columns": 0}, "`columns` must be a positive integer"),
         ({"depth": 1.5}, "`depth` must be between 0"),
         ({"depth": "last"}, "`depth` must be between 0"),
