@@ -27,6 +27,7 @@ extensions = [
 html_theme = "furo"
 html_title = "keras-stn"
 html_copy_source = False
+html_static_path = ["playground"]
 
 default_role = "literal"  # `name` in docstrings, as in Markdown
 autodoc_inherit_docstrings = False  # those of Keras's methods are in Keras's documentation
