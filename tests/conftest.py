@@ -20,27 +20,36 @@ def pytest_configure(config):
     config.addinivalue_line("markers", "gradient: differentiates, which NumPy cannot")
 
 
-# Where JAX compiles for seconds what the others just run, a quarter of the parameters of each test
-# is enough there; `ALL_PARAMETERS=1 python -m tests` runs all of them.
-THINNED_ON_JAX = (
-    "tests/ops/test_gradients.py::test_compiled_and_in_float32[bicubic",
-    "tests/ops/test_gradients.py::test_to_grid_and_images[kernel-bicubic-3",
-    "tests/ops/test_gradients.py::test_to_theta[kernel-bicubic-3",
-    "tests/transforms/",
-    "tests/callbacks/",
-    "tests/test_regularizers.py",
-    "tests/layers/test_families.py",
-    "tests/examples/test_cost.py",
-    "tests/examples/test_distorted_mnist.py",
-    "tests/examples/test_distortions.py",
-    "tests/examples/test_models.py",
+# Where something takes seconds that elsewhere just runs, a quarter of the parameters of a test is
+# enough; `ALL_PARAMETERS=1 python -m tests` runs all of them.
+EXPORTED = (
+    "tests/layers/test_export.py::test_in_the_formats_of_others",
+    "tests/layers/test_export.py::test_options",
 )
+THINNED = {
+    "tensorflow": EXPORTED,
+    "torch": EXPORTED,
+    "jax": (  # compiles for seconds
+        *EXPORTED,
+        "tests/ops/test_gradients.py::test_compiled_and_in_float32[bicubic",
+        "tests/ops/test_gradients.py::test_to_grid_and_images[kernel-bicubic-3",
+        "tests/ops/test_gradients.py::test_to_theta[kernel-bicubic-3",
+        "tests/transforms/",
+        "tests/callbacks/",
+        "tests/test_regularizers.py",
+        "tests/layers/test_families.py",
+        "tests/examples/test_cost.py",
+        "tests/examples/test_distorted_mnist.py",
+        "tests/examples/test_distortions.py",
+        "tests/examples/test_models.py",
+    ),
+}
 
 
 def pytest_collection_modifyitems(config, items):
-    """Skips on the NumPy backend what needs gradients, and thins out what JAX is slow at."""
-    if keras.backend.backend() == "jax" and not os.environ.get("ALL_PARAMETERS"):
-        thin(config, items)
+    """Skips on the NumPy backend what needs gradients, and thins out what a backend is slow at."""
+    if not os.environ.get("ALL_PARAMETERS"):
+        thin(config, items, THINNED.get(keras.backend.backend(), ()))
     if keras.backend.backend() == "numpy":
         skip = pytest.mark.skip(reason="the NumPy backend is for inference: it has no gradients")
         for item in items:
@@ -48,11 +57,11 @@ def pytest_collection_modifyitems(config, items):
                 item.add_marker(skip)
 
 
-def thin(config, items):
-    """Deselects three of four parameters of every test in `THINNED_ON_JAX`."""
+def thin(config, items, tests):
+    """Deselects three of four parameters of every test whose name begins as one of `tests`."""
     kept, left, counts = [], [], collections.Counter()
     for item in items:
-        costly = item.nodeid.startswith(THINNED_ON_JAX) and hasattr(item, "callspec")
+        costly = item.nodeid.startswith(tests) and hasattr(item, "callspec")
         function = item.nodeid.partition("[")[0]
         (left if costly and counts[function] % 4 else kept).append(item)
         counts[function] += 1

@@ -7,6 +7,8 @@ import math
 import keras
 from keras import layers, ops
 
+from keras_stn.ops.axes import weighted_along
+
 
 @keras.saving.register_keras_serializable(package="keras_stn")
 class Thumbnail(keras.layers.Layer):
@@ -43,9 +45,7 @@ class Thumbnail(keras.layers.Layer):
     def call(self, images):
         first = 1 if self.data_format == "channels_last" else 2
         for axis, size in enumerate(self.size, start=first):
-            weights = area_weights(ops.shape(images)[axis], size)
-            weights = ops.cast(weights, images.dtype)
-            images = ops.moveaxis(ops.tensordot(images, weights, axes=[[axis], [1]]), -1, axis)
+            images = weighted_along(axis, images, area_weights(ops.shape(images)[axis], size))
         return images
 
     def compute_output_shape(self, input_shape):

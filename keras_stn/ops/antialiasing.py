@@ -18,6 +18,7 @@ import operator
 from keras import ops
 
 from keras_stn.ops import kernels
+from keras_stn.ops.axes import channels_to_first, channels_to_last
 from keras_stn.ops.coordinates import bounded, clamp, number, to_normalized, to_pixels
 from keras_stn.ops.fusing import fused
 from keras_stn.ops.kernels.barrier import compute_both_once
@@ -55,7 +56,7 @@ def antialiased_sample(images, grid, *, fill_mode, fill_value, align_corners, da
     if 0 in grid.shape:
         return plain
     if data_format == "channels_first":
-        images, plain = ops.moveaxis(images, 1, -1), ops.moveaxis(plain, 1, -1)
+        images, plain = channels_to_last(images), channels_to_last(plain)
     sizes = ops.shape(images)[1:-1]
     pixels = _pixels(grid, sizes, align_corners)
     # Here and below: else XLA computes all that comes before again for every place and every pixel
@@ -82,7 +83,7 @@ def antialiased_sample(images, grid, *, fill_mode, fill_value, align_corners, da
     # Coordinates that rounding put a hair too far apart do not shrink anything.
     shrinks = ops.expand_dims(functools.reduce(_larger, lengths) > 1.0 + ROUNDING, -1)
     samples = ops.where(shrinks, ops.cast(samples, plain.dtype), plain)
-    return ops.moveaxis(samples, -1, 1) if data_format == "channels_first" else samples
+    return channels_to_first(samples) if data_format == "channels_first" else samples
 
 
 def _pixels(grid, sizes, align_corners):
@@ -104,9 +105,11 @@ def _sides(pixels):
     for axis in range(-ndim, 0):
         # At either end of the axis there is one neighbour only, and a difference of 0.
         before, after = [], []
+        further = [slice(None)] * (-axis - 1)
         for x in pixels:
-            step = ops.diff(x, axis=axis)
-            none = ops.zeros_like(x[(..., slice(0, 1), *[slice(None)] * (-axis - 1))])
+            # Not `diff`, which PyTorch does not export to ONNX.
+            step = x[(..., slice(1, None), *further)] - x[(..., slice(None, -1), *further)]
+            none = ops.zeros_like(x[(..., slice(0, 1), *further)])
             before.append(ops.concatenate([none, step], axis=axis))
             after.append(ops.concatenate([step, none], axis=axis))
         to_before, to_after = _squared(before), _squared(after)

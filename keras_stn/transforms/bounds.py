@@ -121,5 +121,6 @@ def squash(theta, identity, low, high):
     )
     free = room > 0.0
     steepness = (math.pi / 2.0) / ops.where(free, room, 1.0)
-    squashed = ops.arctan(offset * steepness) / steepness
+    # Of two arguments: the arctangent of one is none of LiteRT's operations.
+    squashed = ops.arctan2(offset * steepness, ops.ones_like(offset)) / steepness
     return ops.cast(identity, theta.dtype) + ops.where(free, squashed, 0.0)

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import math
+import operator
 
 import keras
 import numpy as np
 from keras import ops
 
+from keras_stn.ops.axes import weighted_along
 from keras_stn.ops.kernels.barrier import compute_once
 from keras_stn.transforms.base import Transform
 from keras_stn.transforms.fields import as_field, read_field, targets, with_points
@@ -104,15 +106,15 @@ class Diffeomorphic(Transform):
         """The displacement, normalized, on a lattice larger than the image, and how much larger."""
         theta = ops.convert_to_tensor(theta)
         velocity = as_field(theta, self.control_points, self)
-        sizes = ops.shape(velocity)[1:-1]
+        # Exporters that trace hand out tensors for sizes.
+        sizes = [operator.index(size) for size in ops.shape(velocity)[1:-1]]
         smooth = len(theta.shape) == 2
         weigh = _bspline_weights if smooth else _extension_weights
         reach = []
         for axis, size in enumerate(sizes, start=1):
             weights, further = weigh(size, len(sizes))
             reach = [further, *reach]  # (x, y[, z])
-            weights = ops.cast(weights, velocity.dtype)
-            velocity = ops.moveaxis(ops.tensordot(velocity, weights, axes=[[axis], [1]]), -1, axis)
+            velocity = weighted_along(axis, velocity, weights)
         reach = ops.cast(np.array(reach), velocity.dtype)
         points = targets(ops.shape(velocity)[1:-1], velocity, align_corners=True)
         flow = velocity * 2.0**-self.squarings

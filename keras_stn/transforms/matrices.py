@@ -101,4 +101,5 @@ def adjugate(linear):
 
 def scaled_identity(scale, ndim):
     """(batch, n, n): `scale` (batch, 1) on the diagonal."""
-    return ops.expand_dims(scale, -1) * ops.eye(ndim, dtype=scale.dtype)
+    # NumPy's: OpenVINO does not know what TensorFlow makes of `ops.eye`.
+    return ops.expand_dims(scale, -1) * ops.cast(np.eye(ndim), scale.dtype)

@@ -12,6 +12,7 @@ import operator
 
 from keras import ops
 
+from keras_stn.ops.axes import channels_to_first, channels_to_last
 from keras_stn.ops.coordinates import bounded, to_pixels
 from keras_stn.ops.kernels.taps import fold, missing, nearest_tap, taps
 
@@ -89,7 +90,7 @@ def sample(
     `read` are a backend's faster forms of the functions above.
     """
     if data_format == "channels_first":
-        images = ops.moveaxis(images, 1, -1)
+        images = channels_to_last(images)
     batch, *sizes, channels = ops.shape(images)
     grid_shape = ops.shape(grid)
     points = functools.reduce(operator.mul, grid_shape[1:-1], 1)
@@ -116,7 +117,7 @@ def sample(
 
     samples = ops.reshape(samples, (*grid_shape[:-1], channels))
     if data_format == "channels_first":
-        samples = ops.moveaxis(samples, -1, 1)
+        samples = channels_to_first(samples)
     return samples
 
 

@@ -38,7 +38,7 @@ def sample(images, grid, *, interpolation, fill_mode, fill_value, align_corners,
         )
 
     channels_last = data_format == "channels_last"
-    source = images.movedim(-1, 1) if channels_last else images
+    source = images.movedim(images.ndim - 1, 1) if channels_last else images
     ndim = source.ndim - 2
     # The kernel takes grids of the images' rank: other ranks become one long row of points.
     native_rank = grid.ndim == ndim + 2
@@ -52,7 +52,7 @@ def sample(images, grid, *, interpolation, fill_mode, fill_value, align_corners,
         share = portable.missing_share(axes, sizes, interpolation=interpolation)
         samples = samples + portable.fill_with(share, fill_value).unsqueeze(1)
     samples = samples.to(images.dtype)
-    return samples.movedim(1, -1) if channels_last else samples
+    return samples.movedim(1, samples.ndim - 1) if channels_last else samples
 
 
 def _is_native(images, grid, *, interpolation, fill_mode, fill_value, align_corners):
