@@ -19,6 +19,7 @@ MODELS = ("fcn", "cnn", "st-fcn", "st-cnn")
 TRANSFORMS = ("affine", "projective", "thin_plate_spline")
 FILTERS = (32, 32)  # of a CNN's 9x9 and 7x7 convolutions
 LOOK = "look"  # the spatial transformer's name
+LOCALIZATION_STEP = 5.0  # in so few batches, a transformer at the usual step learns no rotation
 LAST = {"data_format": "channels_last"}
 
 
@@ -65,7 +66,12 @@ def _transformed(x, task, kind, transform):
         localizer.append(layers.Flatten(**LAST))
         localizer += [layers.Dense(64, activation="relu") for _ in range(2)]
     x = SpatialTransformer(
-        keras.Sequential(localizer), transform, num_transforms=task.digits, name=LOOK, **LAST
+        keras.Sequential(localizer),
+        transform,
+        num_transforms=task.digits,
+        localization_step=LOCALIZATION_STEP,
+        name=LOOK,
+        **LAST,
     )(x)
     if task.digits > 1:  # the crops side by side, as channels
         x = layers.Permute((2, 3, 1, 4))(x)
