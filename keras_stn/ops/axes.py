@@ -33,8 +33,9 @@ def weighted_along(axis, images, weights):
     before, (size, *after) = sizes[: axis - 1], sizes[axis - 1 :]
     columns = math.prod(after)
     # Not `tensordot`: it moves the axis to the end and back, and LiteRT knows it not from PyTorch.
+    # Not `@` either: NumPy's makes float32 of bfloat16.
     if isinstance(columns, int) and columns == 1:
-        images = ops.reshape(images, (-1, size)) @ ops.transpose(weights)
+        images = ops.matmul(ops.reshape(images, (-1, size)), ops.transpose(weights))
     else:
-        images = weights @ ops.reshape(images, (-1, size, columns))
+        images = ops.matmul(weights, ops.reshape(images, (-1, size, columns)))
     return ops.reshape(images, (-1, *before, weights.shape[0], *after))
