@@ -9,7 +9,7 @@ from tests.docs_scripts import DOCS
 
 BLOCK = re.compile(r"^```python\n(.*?)^```", re.DOTALL | re.MULTILINE)
 PAGES = [page for page in sorted(DOCS.rglob("*.md")) if BLOCK.search(page.read_text("utf-8"))]
-TRAIN = ("stability", "tutorial")
+TRAIN = ("several-devices", "stability", "tutorial", "volumes-and-flows")
 MODULES = ("ops", "transforms", "regularizers", "callbacks", "visualization")
 
 

@@ -12,8 +12,8 @@
 #
 # A spatial transformer looks at each image and warps it by a transform of its own before the rest
 # of the network sees it. It learns where to look from the task's loss alone. Here one learns to
-# find handwritten digits that lie anywhere, turned, smaller and larger. It takes a few minutes on two
-# cores.
+# find handwritten digits that lie anywhere, turned, smaller and larger. It takes a few minutes on
+# two cores.
 
 # %%
 # %matplotlib inline
