@@ -8,7 +8,7 @@ from PIL import Image
 from distorted_mnist.runs import Folder, Result, Run
 from tests import docs_scripts
 
-TABLES = ("settings", "errors", "orderings", "distortions", "four")
+TABLES = ("settings", "errors", "orderings", "longer", "distortions", "four")
 MARKS = "\n".join(f"{name}:\n<!-- table: {name} -->\n<!-- end -->\n" for name in TABLES)
 SETTINGS = {
     "backend": "jax",
@@ -76,6 +76,20 @@ def test_results_are_kept_and_written_to_the_page(page, runs):
     assert {path.name for path in page.IMAGES.iterdir()} == {"E.gif", "table.png"}
     page.main([])
     assert page.PAGE.read_text() == text
+
+
+def test_runs_of_more_steps_have_a_table_of_their_own(page, runs, tmp_path):
+    page.main(["--keep", str(runs)])
+    folder = Folder(tmp_path / "longer", SETTINGS | {"steps": 12_000})
+    folder.add(Run("RTS", "st-cnn", "affine", 1), Result(399_000, 80, 10_000, 3600.0))
+    folder.write_results()
+    errors = page.PAGE.read_text().partition("longer:")[0]
+    page.main(["--keep", str(folder.path)])
+    usual, _, longer = page.PAGE.read_text().partition("longer:")
+    assert usual == errors
+    assert "1 runs, seeds 1: jax, bfloat16, 12,000 batches of 128" in longer
+    assert "| network | RTS |" in longer
+    assert "| ST-CNN affine | **0.80** ± 0.09 (0.5) |" in longer
 
 
 def test_page_is_what_its_script_makes_of_what_is_kept():

@@ -4,7 +4,8 @@
     python docs/figures/distorted_mnist.py --keep FOLDER  first copy the results of this folder
 
 A folder of runs is kept as its settings, its results and, of the runs that the page shows, what
-the transformer made of digits over training. Costs are the JSON files of
+the transformer made of digits over training; runs of other than the usual number of steps as
+settings and results alone, in a folder of their own. Costs are the JSON files of
 `python -m distorted_mnist.cost`.
 """
 
@@ -22,6 +23,7 @@ sys.path.append(str(Path(__file__).parent))
 from pages import replaced
 
 from distorted_mnist import table
+from distorted_mnist.command_line import STEPS
 from distorted_mnist.runs import RESULTS, SETTINGS, Run, read_results
 
 DOCS = Path(__file__).parents[1]
@@ -49,10 +51,14 @@ def main(arguments=None):
 
 def keep(folder):
     """Copies what a folder of runs holds."""
-    KEPT.mkdir(exist_ok=True)
-    IMAGES.mkdir(parents=True, exist_ok=True)
+    steps = json.loads((folder / SETTINGS).read_text())["steps"]
+    kept = KEPT if steps == STEPS else KEPT / f"steps-{steps}"
+    kept.mkdir(parents=True, exist_ok=True)
     for name in (SETTINGS, RESULTS):
-        shutil.copyfile(folder / name, KEPT / name)
+        shutil.copyfile(folder / name, kept / name)
+    if kept != KEPT:
+        return
+    IMAGES.mkdir(parents=True, exist_ok=True)
     for run in SHOWN:
         looks = folder / run.name / "looks" / "training.gif"
         if looks.exists():
@@ -67,18 +73,20 @@ def page(text):
     return replaced(
         text,
         {
-            "settings": [settings_line(results)],
+            "settings": [settings_line(KEPT)],
             "errors": table.markdown(found).splitlines(),
             "orderings": [f"- {sentence}: {told}." for sentence, told in table.orderings(found)],
+            "longer": longer(),
             "distortions": distortion_table(costs) if costs else ["Not measured yet."],
             "four": four_table(costs) if costs else [],
         },
     )
 
 
-def settings_line(results):
-    """How the runs were made, and how long they took."""
-    settings = json.loads((KEPT / SETTINGS).read_text())
+def settings_line(folder):
+    """How the runs of a folder were made, and how long they took."""
+    settings = json.loads((folder / SETTINGS).read_text())
+    results = read_results(folder / RESULTS)
     seeds = sorted({run.seed for run in results})
     hours = sum(result.seconds for result in results.values()) / 3600
     return (
@@ -86,6 +94,15 @@ def settings_line(results):
         f"{settings['precision']}, {settings['steps']:,} batches of {settings['batch_size']}, "
         f"tested on {settings['tested_on']}; {hours:.1f} hours of training in all."
     )
+
+
+def longer():
+    """What the networks that were trained for another number of steps did."""
+    lines = []
+    for folder in sorted(KEPT.glob("steps-*")):
+        found = table.cells(read_results(folder / RESULTS))
+        lines += [settings_line(folder), "", *table.markdown(found).splitlines(), ""]
+    return lines[:-1]
 
 
 def distortion_table(costs):
