@@ -12,6 +12,7 @@ import keras_stn
 
 project = "keras-stn"
 author = "The keras-stn authors"
+copyright = "the keras-stn authors, Apache-2.0"
 version = release = keras_stn.__version__
 exclude_patterns = ["_build", "extensions", "figures"]
 

@@ -9,9 +9,9 @@ import sys
 import time
 
 BACKENDS = ("tensorflow", "jax", "torch", "numpy")
-# The first starts processes of its own on all backends, the second a browser: they run once, on the
-# backend that is the cheapest to import.
-ONCE = ("tests/agreement", "tests/test_playground.py")
+# The first starts processes of its own on all backends, the second builds packages, the third
+# drives a browser: they run once, on the backend that is the cheapest to import.
+ONCE = ("tests/agreement", "tests/release", "tests/test_playground.py")
 
 
 def main(arguments):

@@ -28,7 +28,7 @@ def test_the_code_of_a_page_runs_from_top_to_bottom(page, tmp_path, monkeypatch)
 
 
 def test_pages_with_code_are_found():
-    assert {"families", "index", "porting", "stability", "tutorial"} <= {
+    assert {"drop-in", "families", "gradients", "index", "porting", "stability", "tutorial"} <= {
         page.stem for page in PAGES
     }
 
