@@ -62,7 +62,8 @@ class ImageFiles:
             if self._archive is not None:
                 return self._archive.read(name)
             return (self.path / name).read_bytes()
-        except (KeyError, OSError, zipfile.BadZipFile, zlib.error) as error:
+        # A `RuntimeError` is an encrypted file, or one compressed in a way that is not known.
+        except (KeyError, OSError, RuntimeError, zipfile.BadZipFile, zlib.error) as error:
             raise DataError(
                 f"Cannot read {name} in {self.path} ({error}). Fetch or extract the archive again."
             ) from None

@@ -25,11 +25,13 @@ def decode(data, name):
     try:
         image = Image.open(io.BytesIO(data))
         image.load()
-    except (UnidentifiedImageError, OSError, SyntaxError, ValueError) as error:
-        raise DataError(
-            f"{name} is no readable image ({error}). Fetch it again, or leave it out."
-        ) from None
-    return image
+    except UnidentifiedImageError:
+        reason = "of no format that Pillow knows" if data else "empty"
+    except (OSError, SyntaxError, ValueError, Image.DecompressionBombError) as error:
+        reason = str(error)
+    else:
+        return image
+    raise DataError(f"{name} is no readable image ({reason}). Fetch it again, or leave it out.")
 
 
 @dataclass(frozen=True)
