@@ -42,5 +42,5 @@ napoleon_custom_sections = [
     "Output shape",
 ]
 
-myst_enable_extensions = ["colon_fence", "dollarmath"]
+myst_enable_extensions = ["colon_fence"]
 myst_heading_anchors = 3
