@@ -32,7 +32,10 @@ class Entry:
 
 
 class ImageFiles:
-    """The files below a folder of an archive, read the same way packed or extracted."""
+    """The files below a folder or in an archive, read the same way packed or extracted.
+
+    A context manager: the archive is open until the block ends.
+    """
 
     def __init__(self, path):
         self.path = Path(path)
@@ -68,8 +71,10 @@ class ImageFiles:
                 f"Cannot read {name} in {self.path} ({error}). Fetch or extract the archive again."
             ) from None
 
-    def close(self):
-        """Closes the archive."""
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *exception):
         if self._archive is not None:
             self._archive.close()
 

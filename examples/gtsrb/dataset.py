@@ -155,14 +155,15 @@ def _split(description, images, count):
 
 
 def _read_training_set(path, preprocessing, cache):
-    files = ImageFiles(path)
-    return _decode(files, archives.training_entries(files), preprocessing, cache, "training")
+    with ImageFiles(path) as files:
+        entries = archives.training_entries(files)
+        return _decode(files, entries, preprocessing, cache, "training")
 
 
 def _read_test_set(path, labels_path, preprocessing, cache):
-    files, label_files = ImageFiles(path), ImageFiles(labels_path)
-    entries = archives.test_entries(files, label_files)
-    images = _decode(files, entries, preprocessing, cache, "test")
+    with ImageFiles(path) as files, ImageFiles(labels_path) as label_files:
+        entries = archives.test_entries(files, label_files)
+        images = _decode(files, entries, preprocessing, cache, "test")
     if len(images) != TEST_IMAGES:
         raise DataError(
             f"{path} and {labels_path} give {len(images):,} test images, not {TEST_IMAGES:,}. "
@@ -201,7 +202,8 @@ def _fingerprint(files, entries, preprocessing):
 def _load_cached(path):
     """The cached set, or None if the file is not whole: it is then made again."""
     try:
-        with np.load(path, allow_pickle=False) as arrays:
+        # Of a file that is not whole, `np.load` would leave open what it has opened itself.
+        with path.open("rb") as file, np.load(file, allow_pickle=False) as arrays:
             return ImageSet(arrays["images"], arrays["labels"], arrays["tracks"])
     except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile):
         return None

@@ -45,7 +45,8 @@ def _fetch(folder, url, name, md5):
             file_hash=md5,
             hash_algorithm="md5" if md5 else "auto",
         )
-        ImageFiles(part).close()  # raises unless the archive is whole
+        with ImageFiles(part):  # raises unless the archive is whole
+            pass
         part.rename(target)
     except DataError as error:
         raise DataError(f"What came from {url}{name} is broken: {error}") from None

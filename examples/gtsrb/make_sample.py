@@ -29,9 +29,11 @@ SEED = 2011
 
 def main(path):
     """Writes the sample from the training set at `path`."""
-    files = archives.ImageFiles(dataset.find_training_set(Path(path)))
-    chosen = choose(archives.training_entries(files), sizes(files))
-    with zipfile.ZipFile(dataset.SAMPLE, "w", zipfile.ZIP_STORED) as sample:
+    with (
+        archives.ImageFiles(dataset.find_training_set(Path(path))) as files,
+        zipfile.ZipFile(dataset.SAMPLE, "w", zipfile.ZIP_STORED) as sample,
+    ):
+        chosen = choose(archives.training_entries(files), sizes(files))
         tables = defaultdict(list)
         for entry in chosen:
             data = files.read(entry.path)

@@ -3,6 +3,9 @@
 JAX, called outside `jax.jit`, compiles and starts a program for every operation and every shape.
 What consists of dozens of operations is compiled as a whole instead, as JAX compiles its own
 functions.
+
+NumPy warns, as no other backend does, where such arithmetic meets an infinite theta: it is asked
+not to.
 """
 
 from __future__ import annotations
@@ -10,6 +13,7 @@ from __future__ import annotations
 import inspect
 
 import keras
+import numpy as np
 
 if keras.backend.backend() == "jax":
     import jax
@@ -20,6 +24,12 @@ if keras.backend.backend() == "jax":
         options = [p.name for p in parameters if p.kind is p.KEYWORD_ONLY]
         # Inlined where a caller compiles: there it is as if this were not here.
         return jax.jit(fn, static_argnames=options, inline=True)
+
+elif keras.backend.backend() == "numpy":
+
+    def fused(fn):
+        """`fn`, as silent about what is not finite as the other backends."""
+        return np.errstate(invalid="ignore", over="ignore")(fn)
 
 else:
 

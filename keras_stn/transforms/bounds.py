@@ -12,6 +12,8 @@ from keras import ops
 LIMITS = {"zoom": 3.0, "rotation": math.pi, "shift": 1.0, "perspective": 0.5, "pixels": math.inf}
 # Far enough to be no bound; float32 still resolves what is near the identity.
 UNBOUNDED = 1e6
+# Too little room to tell from none; its square is still a number in float32.
+LEAST_ROOM = 1e-12
 
 
 def named_bounds(transform, ndim=2, **limits):
@@ -110,7 +112,10 @@ def squash(theta, identity, low, high):
     The identity stays, the slope there is 1, and it falls with the square of the distance: unlike
     that of a hyperbolic tangent it never vanishes in float32, so that a theta far out comes back.
     """
-    above, below = (np.minimum(room, UNBOUNDED) for room in (high - identity, identity - low))
+    above, below = (
+        np.where(room < LEAST_ROOM, 0.0, np.minimum(room, UNBOUNDED))
+        for room in (high - identity, identity - low)
+    )
     offset = theta - ops.cast(identity, theta.dtype)
     # At the identity either side will do, but for the slope there: not one without room.
     start = np.where(below > 0.0, 0.0, -np.finfo("float32").tiny)
@@ -120,7 +125,8 @@ def squash(theta, identity, low, high):
         ops.cast(below, theta.dtype),
     )
     free = room > 0.0
-    steepness = (math.pi / 2.0) / ops.where(free, room, 1.0)
-    # Of two arguments: the arctangent of one is none of LiteRT's operations.
-    squashed = ops.arctan2(offset * steepness, ops.ones_like(offset)) / steepness
+    width = ops.where(free, room, 1.0) * (2.0 / math.pi)
+    # Of two arguments: the arctangent of one is none of LiteRT's operations, and the quotient may
+    # be too large for float32.
+    squashed = width * ops.arctan2(offset, width)
     return ops.cast(identity, theta.dtype) + ops.where(free, squashed, 0.0)

@@ -13,16 +13,16 @@ HEADER = "Filename;Width;Height;Roi.X1;Roi.Y1;Roi.X2;Roi.Y2;ClassId"
 
 def sample_ppm(per_class):
     """(name, label, PPM bytes) of images of every class of the sample, of different tracks."""
-    files = archives.ImageFiles(dataset.SAMPLE)
     of_class = {}
-    for entry in archives.training_entries(files):
-        of_class.setdefault(entry.label, {})[entry.track] = entry
-    for label, entries in of_class.items():
-        for entry in list(entries.values())[:per_class]:
-            image = Image.open(io.BytesIO(files.read(entry.path)))
-            buffer = io.BytesIO()
-            image.convert("RGB").save(buffer, "PPM")
-            yield PurePosixPath(entry.path).with_suffix(".ppm"), label, buffer.getvalue()
+    with archives.ImageFiles(dataset.SAMPLE) as files:
+        for entry in archives.training_entries(files):
+            of_class.setdefault(entry.label, {})[entry.track] = entry
+        for label, entries in of_class.items():
+            for entry in list(entries.values())[:per_class]:
+                image = Image.open(io.BytesIO(files.read(entry.path)))
+                buffer = io.BytesIO()
+                image.convert("RGB").save(buffer, "PPM")
+                yield PurePosixPath(entry.path).with_suffix(".ppm"), label, buffer.getvalue()
 
 
 def write_training_archive(folder, per_class=4):

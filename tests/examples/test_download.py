@@ -3,6 +3,7 @@
 import functools
 import hashlib
 import http.server
+import pathlib
 import socket
 import threading
 
@@ -23,7 +24,7 @@ class Handler(http.server.SimpleHTTPRequestHandler):
         self.requests.append(self.path)
         if self.path.lstrip("/") not in self.halved:
             return super().do_GET()
-        data = open(self.translate_path(self.path), "rb").read()
+        data = pathlib.Path(self.translate_path(self.path)).read_bytes()
         self.send_response(200)
         self.send_header("Content-Length", str(len(data)))
         self.end_headers()

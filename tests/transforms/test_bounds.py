@@ -279,6 +279,18 @@ def test_the_slope_of_squash_never_vanishes_in_float32(size, compile):
 
 
 @pytest.mark.gradient
+@pytest.mark.parametrize("compile", [False, True])
+@pytest.mark.parametrize("room", [1e-9, 1e-20, 1e-38, 1e-45])
+def test_next_to_no_room_does_no_harm(room, compile):
+    theta = np.array([[0.0, 1e-30, -1e-9, 1.0]], "float32")
+    bounds = np.full(4, -room), np.full(4, room)
+    (slope,) = gradients(lambda theta: squash(theta, np.zeros(4), *bounds), theta, compile=compile)
+    assert np.all((slope >= 0) & (slope <= 1))
+    found = to_numpy(squash(keras.ops.convert_to_tensor(theta), np.zeros(4), *bounds))
+    assert np.all(np.abs(found) <= room * (1 + 1e-6))
+
+
+@pytest.mark.gradient
 def test_gradient_of_squash():
     theta = IDENTITY + np.random.default_rng(0).normal(0, 1, (4, 8))
     upstream = np.random.default_rng(1).normal(size=theta.shape)
