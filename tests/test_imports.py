@@ -1,9 +1,10 @@
-"""What imports what: only downwards inside, and no backend but the active one."""
+"""What imports what: only downwards inside, and outside only Keras, NumPy, the active backend."""
 
 import ast
 import json
 import os
 import pathlib
+import shutil
 import subprocess
 import sys
 
@@ -120,39 +121,88 @@ def test_upward_imports_are_noticed(module, source, wanted):
     assert upward(module, source) == wanted
 
 
+# What the package may ask for, and may bring in.
+ALLOWED = {"keras", "keras_stn", "numpy", BACKEND} | sys.stdlib_module_names
+# What nobody wants in memory because a layer was called. Not all that is not allowed: a backend may
+# load what it depends on late.
+UNWANTED = {
+    "IPython",
+    "PIL",
+    "jax",
+    "jaxlib",
+    "matplotlib",
+    "onnx",
+    "openvino",
+    "pandas",
+    "scipy",
+    "skimage",
+    "sklearn",
+    "tensorflow",
+    "torch",
+    "tqdm",
+} - {BACKEND}
+
 PROBE = """
 import builtins, json, sys
 
-FOREIGN = {"tensorflow", "torch", "jax", "matplotlib"}
-ours, real = [], builtins.__import__
+asked, real = set(), builtins.__import__
 
 def recording(name, globals=None, *args, **kwargs):
     importer = (globals or {}).get("__name__") or ""
-    if importer.split(".")[0] == "keras_stn" and name.split(".")[0] in FOREIGN:
-        ours.append(name.split(".")[0])
+    if importer.partition(".")[0] == "keras_stn":
+        asked.add((importer, name.partition(".")[0]))
     return real(name, globals, *args, **kwargs)
 
+def packages(modules):
+    return {name.partition(".")[0] for name in modules}
+
 import keras
-before = FOREIGN & set(sys.modules)
+before = set(sys.modules)
 builtins.__import__ = recording
 import keras_stn
-after = FOREIGN & set(sys.modules)
-print(json.dumps({"more": sorted(after - before), "ours": sorted(set(ours))}))
+after = set(sys.modules)
+keras_stn.SpatialTransformer()(keras.ops.ones((1, 8, 8, 1)))
+print(json.dumps({
+    "asked": sorted(asked),
+    "imported": sorted(packages(after - before)),
+    "used": sorted(packages(sys.modules) - packages(after)),
+}))
 """
 
 
-def test_no_backend_but_the_active_one_is_imported():
+def probe(folder):
+    """What the package in `folder` imports, and what comes with it.
+
+    "asked": [module of ours, what it asks for], at the import and while a layer is called.
+    "imported": packages of which something is new in memory after the import. "used": packages of
+    which nothing was in memory before a layer was called.
+    """
     # In a process of its own: this one has loaded them all.
     environment = {**os.environ, "KERAS_BACKEND": BACKEND}
     done = subprocess.run(
         [sys.executable, "-c", PROBE],
-        cwd=PACKAGE.parent,
+        cwd=folder,
         env=environment,
         capture_output=True,
         text=True,
     )
     assert done.returncode == 0, done.stderr[-3000:]
-    found = json.loads(done.stdout.splitlines()[-1])
-    assert found["more"] == []
+    return json.loads(done.stdout.splitlines()[-1])
+
+
+def test_nothing_but_keras_numpy_and_the_active_backend_is_imported():
+    found = probe(PACKAGE.parent)
     # Keras itself may bring others along; the package must not ask for them.
-    assert set(found["ours"]) <= {BACKEND} - {"numpy"}
+    assert [pair for pair in found["asked"] if pair[1] not in ALLOWED] == []
+    assert set(found["imported"]) <= ALLOWED
+    assert UNWANTED.isdisjoint(found["used"])
+
+
+def test_foreign_imports_are_noticed(tmp_path):
+    shutil.copytree(PACKAGE, tmp_path / "keras_stn", ignore=shutil.ignore_patterns("__pycache__"))
+    (tmp_path / "stranger.py").touch()
+    with (tmp_path / "keras_stn" / "regularizers.py").open("a", encoding="utf-8") as file:
+        file.write("\nimport stranger\n")
+    found = probe(tmp_path)
+    assert ["keras_stn.regularizers", "stranger"] in found["asked"]
+    assert "stranger" in found["imported"]

@@ -30,15 +30,20 @@ def measure(functions):
     return times
 
 
+def quartiles(values):
+    """Lower quartile, median, upper quartile."""
+    return np.percentile(values, [25, 50, 75])
+
+
 def summary(times):
     """Median and interquartile range."""
-    low, median, high = np.percentile(times, [25, 50, 75])
+    low, median, high = quartiles(times)
     return {"ms": float(median), "iqr": float(high - low)}
 
 
 def ratio(theirs, ours):
     """Theirs over ours: median and quartiles of the ratios, round by round."""
-    low, median, high = np.percentile(np.array(theirs) / np.array(ours), [25, 50, 75])
+    low, median, high = quartiles(np.array(theirs) / np.array(ours))
     return {"ratio": float(median), "low": float(low), "high": float(high)}
 
 
