@@ -10,6 +10,9 @@ BACKEND = keras.backend.backend()
 # Largest error, absolute and relative, of one operation on numbers of order one.
 TOLERANCE = {"float64": 1e-11, "float32": 1e-5, "float16": 2e-3, "bfloat16": 1.6e-2}
 
+# What float64 may become: newer releases of Keras on NumPy compute in float32 what they can.
+WIDEST = {"float64", "float32"} if BACKEND == "numpy" else {"float64"}
+
 
 def to_numpy(tensor):
     """`tensor` as a NumPy array."""

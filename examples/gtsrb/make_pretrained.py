@@ -3,7 +3,8 @@
     python -m gtsrb.make_pretrained RUN      (in examples/; RUN is the folder of the run)
 
 It computes in float32, whatever the run did, so that it is equally good and equally
-fast on machines that know no bfloat16; and it leaves out the augmentation.
+fast on machines that know no bfloat16; and it leaves out the augmentation. A Keras reads what
+an older one has written, not the other way round: run it with the oldest that is supported.
 """
 
 from __future__ import annotations

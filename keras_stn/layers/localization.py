@@ -92,13 +92,24 @@ def default_localization_network(ndim, *, data_format, dtype):
     )
 
 
+def find_features(network, images, training=None):
+    """What `network` finds in images.
+
+    A functional model that was saved by an older Keras returns, read by a newer one, a list of one.
+    """
+    features = network(images, training=training)
+    if isinstance(features, (list, tuple)) and len(features) == 1:
+        return features[0]
+    return features
+
+
 def count_features(network, images_shape, dtype):
     """The number of features that `network` finds in an image, or `ValueError` if unknown."""
     try:
         # On the NumPy backend Keras may run the network to learn the shape, on memory that holds
         # anything: what overflows there means nothing.
         with np.errstate(all="ignore"):
-            features = network(keras.KerasTensor(images_shape, dtype=dtype))
+            features = find_features(network, keras.KerasTensor(images_shape, dtype=dtype))
     except ValueError as error:
         if None not in images_shape[1:]:
             raise

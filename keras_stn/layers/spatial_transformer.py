@@ -18,7 +18,11 @@ from keras_stn.layers.arguments import (
     serialize_regularizers,
     two_shapes,
 )
-from keras_stn.layers.localization import count_features, default_localization_network
+from keras_stn.layers.localization import (
+    count_features,
+    default_localization_network,
+    find_features,
+)
 from keras_stn.layers.theta_head import ThetaHead
 from keras_stn.ops.coordinates import check_output_size, extents
 from keras_stn.ops.grids import coordinate_dtype
@@ -199,7 +203,7 @@ class SpatialTransformer(keras.layers.Layer):
 
     def localize(self, images, training=None):
         """Theta of each image, seen once: (batch, P), with several transforms (batch, K, P)."""
-        features = self.localization_network(images, training=training)
+        features = find_features(self.localization_network, images, training=training)
         theta = self.head(self.flatten(features))
         if self.num_transforms > 1:
             theta = ops.reshape(theta, (-1, *self._theta_shape(len(images.shape) - 2)))
