@@ -18,6 +18,7 @@ exclude_patterns = ["_build", "extensions", "figures"]
 
 extensions = [
     "extensions.markdown_docstrings",
+    "extensions.reading",
     "myst_parser",
     "sphinx.ext.autodoc",
     "sphinx.ext.napoleon",
@@ -26,8 +27,10 @@ extensions = [
 ]
 
 html_theme = "furo"
-html_title = "keras-stn"
+html_title = f"keras-stn {version}"
+pygments_dark_style = "github-dark"  # furo's own underlines modules, as if they were links
 html_copy_source = False
+html_use_index = False  # nothing leads to it, and it does not fit on a phone
 html_static_path = ["playground"]
 
 default_role = "literal"  # `name` in docstrings, as in Markdown

@@ -9,16 +9,17 @@ import sys
 import time
 
 BACKENDS = ("tensorflow", "jax", "torch", "numpy")
-# The first starts processes of its own on all backends, the second builds packages, the third
-# drives a browser: they run once, on the backend that is the cheapest to import.
-ONCE = ("tests/agreement", "tests/release", "tests/test_playground.py")
+# The first starts processes of its own on all backends, the second builds packages, the others
+# drive a browser: they run once, on the backend that is the cheapest to import.
+ONCE = ("tests/agreement", "tests/release", "tests/test_playground.py", "tests/test_site.py")
 
 
 def main(arguments):
     """Runs everything; returns the exit status."""
     everything = ["tests", *(f"--ignore={path}" for path in ONCE)]
     runs = [("all tests", backend, everything) for backend in BACKENDS]
-    runs.append(("those run once", "numpy", list(ONCE)))
+    # A file to one process: what its tests share takes long to make.
+    runs.append(("those run once", "numpy", ["--dist=loadfile", *ONCE]))
     results = []
     for what, backend, selection in runs:
         print(f"\n=== {' '.join(selection)} on {backend} ===", flush=True)

@@ -1,7 +1,8 @@
-"""What every test shares: seeds, hypothesis settings, and the skips of the NumPy backend."""
+"""What tests share: seeds, hypothesis settings, skips of the NumPy backend, and a browser."""
 
 import collections
 import os
+import shutil
 
 # torch is the float64 oracle in every backend's process, and has to be loaded before TensorFlow.
 import torch  # isort: skip
@@ -91,3 +92,23 @@ def empty_caches():
 def rng():
     """A seeded NumPy generator."""
     return np.random.default_rng(0)
+
+
+@pytest.fixture(scope="module")
+def browser():
+    """A headless Chromium or Chrome."""
+    program = next(filter(None, map(shutil.which, ("chromium", "google-chrome", "chrome"))), None)
+    driver = shutil.which("chromedriver")
+    if not program or not driver:
+        if os.environ.get("REQUIRE_BROWSER"):
+            pytest.fail("REQUIRE_BROWSER is set, and there is no Chromium with its driver")
+        pytest.skip("no Chromium with its driver is installed")
+    from selenium import webdriver
+
+    options = webdriver.ChromeOptions()
+    options.binary_location = program
+    for flag in ("headless=new", "no-sandbox", "disable-dev-shm-usage", "window-size=1200,1400"):
+        options.add_argument(f"--{flag}")
+    started = webdriver.Chrome(options, webdriver.ChromeService(driver))
+    yield started
+    started.quit()

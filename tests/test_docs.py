@@ -60,6 +60,14 @@ def markdown(monkeypatch):
     ("given", "wanted"),
     [
         ("See [the paper](https://a.b/c).", "See `the paper <https://a.b/c>`__."),
+        ("See docs/howto/drop-in.md.", "See :doc:`/howto/drop-in`."),
+        ("As `keras_stn.ops.affine_grid`.", "As :py:obj:`keras_stn.ops.affine_grid`."),
+        ("a `2**-n`th, or `n`'s", r"a `2**-n`\ th, or `n`'s"),
+        ("Returns:\n    Of shape `[:-1]`:\n    x", "Returns:\n    : Of shape `[:-1]`:\n    x"),
+        (
+            "Formula, a long\nname:\n\n    |x|\n\n|z|",
+            "Formula, a long\nname::\n\n    |x|\n\n\\|z\\|",
+        ),
         ("`(batch, *size)` of |x| and (*size,)", r"`(batch, *size)` of \|x\| and (\*size,)"),
         ("**one** and *two*", "**one** and *two*"),
         (">>> f(*args)\n[*, |]\n\n*args", ">>> f(*args)\n[*, |]\n\n\\*args"),

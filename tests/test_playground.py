@@ -1,9 +1,7 @@
 """The docs' interactive page, driven in a browser, makes what the library makes."""
 
 import itertools
-import os
 import re
-import shutil
 
 import numpy as np
 import pytest
@@ -17,26 +15,6 @@ INTERPOLATIONS = ("nearest", "bilinear", "bicubic")
 TURNED = [0.813, -0.507, 0.711, 0.613, 1.097, -0.403]
 # What the page calculates in float64, we do in float32, on intensities from 0 to 1.
 ATOL = 2e-5
-
-
-@pytest.fixture(scope="module")
-def browser():
-    """A headless Chromium or Chrome."""
-    program = next(filter(None, map(shutil.which, ("chromium", "google-chrome", "chrome"))), None)
-    driver = shutil.which("chromedriver")
-    if not program or not driver:
-        if os.environ.get("REQUIRE_BROWSER"):
-            pytest.fail("REQUIRE_BROWSER is set, and there is no Chromium with its driver")
-        pytest.skip("no Chromium with its driver is installed")
-    from selenium import webdriver
-
-    options = webdriver.ChromeOptions()
-    options.binary_location = program
-    for flag in ("headless=new", "no-sandbox", "disable-dev-shm-usage", "window-size=1200,1400"):
-        options.add_argument(f"--{flag}")
-    started = webdriver.Chrome(options, webdriver.ChromeService(driver))
-    yield started
-    started.quit()
 
 
 @pytest.fixture
@@ -181,6 +159,37 @@ def test_arrow_keys_move_a_handle(page):
     page.handles()[0].send_keys(Keys.ARROW_RIGHT, Keys.ARROW_RIGHT, Keys.ARROW_UP)
     assert page.theta() == [1, 0, 0.1, 0, 1, -0.05]
     page.check()
+
+
+def test_a_finger_drags_and_points(page):
+    def touch(kind, *place):
+        points = [{"x": place[0], "y": place[1]}] if place else []
+        event = {"type": f"touch{kind}", "touchPoints": points}
+        page.browser.execute_cdp_cmd("Input.dispatchTouchEvent", event)
+
+    def middle(element):
+        box = element.rect
+        return box["x"] + box["width"] / 2, box["y"] + box["height"] / 2
+
+    # On a telephone, where a page is longer than the screen: the finger could scroll it as well.
+    screen = {"width": 390, "height": 900, "deviceScaleFactor": 1, "mobile": True}
+    page.browser.execute_cdp_cmd("Emulation.setDeviceMetricsOverride", screen)
+    switch = "Emulation.setTouchEmulationEnabled"
+    page.browser.execute_cdp_cmd(switch, {"enabled": True, "maxTouchPoints": 1})
+    try:
+        x, y = middle(page.handles()[0])
+        touch("Start", x, y)
+        for step in (10, 20, 30, 40):
+            touch("Move", x + step, y - step)
+        touch("End")
+        moved = 40 / page.part("overlay").rect["width"] * 2 * 1.7
+        assert page.theta() == pytest.approx([1, 0, moved, 0, 1, -moved], abs=0.02)
+        touch("Start", *middle(page.part("crop")))
+        touch("End")
+        assert re.match("Row 1[12], column 1[12] of the crop", page.part("readout").text)
+    finally:
+        page.browser.execute_cdp_cmd(switch, {"enabled": False})
+        page.browser.execute_cdp_cmd("Emulation.clearDeviceMetricsOverride", {})
 
 
 def test_a_spline_bends_where_its_control_point_is_dragged(page):

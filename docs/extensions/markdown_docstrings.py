@@ -1,7 +1,8 @@
 """Sphinx extension: the Markdown of docstrings (links, tables, literals) as reStructuredText.
 
-Napoleon knows the sections but not the markup between them. The line with the formula's name opens
-a literal block; examples are left as they are.
+Napoleon knows the sections but not the markup between them. The paragraph with the formula's name
+opens a literal block; examples are left as they are. Full names of the library, and pages of the
+docs, become links.
 """
 
 import inspect
@@ -10,11 +11,14 @@ import re
 LITERAL = re.compile(r"(``?[^`]+``?)")
 LINK = re.compile(r"\[([^\]]+)\]\((https?:[^)]+)\)")
 EMPHASIS = re.compile(r"(\*{1,2}\w[\w ]*\*{1,2})")
+OURS = re.compile(r"`keras_stn(\.\w+)+`")
+PAGE = re.compile(r"docs/([\w/-]+)\.md")
 
 
 def to_rst(lines):
     """A docstring's lines, translated."""
     found, block, block_indent = [], None, 0
+    naming = returns = False  # within the paragraph that names the formula; at the result's line
     for line in lines:
         text = line.strip()
         indent = len(line) - len(line.lstrip())
@@ -30,11 +34,16 @@ def to_rst(lines):
                 block = "table"
                 continue
             block = None
-        if block is None and text.startswith("Formula") and text.endswith(":"):
-            block, block_indent = "formula", indent
-            found.append(f"{line}:")
+        naming = block is None and (naming or text.startswith("Formula")) and text != ""
+        if naming and text.endswith(":"):
+            block, block_indent, naming = "formula", indent, False
+            found.append(f"{inline(line)}:")
+        elif block:
+            found.append(line)
         else:
-            found.append(line if block else inline(line))
+            # Napoleon takes what comes before the first colon for the result's type: an empty one.
+            found.append(inline(f"{line[:indent]}: {text}" if returns else line))
+        returns = text == "Returns:"
     return found
 
 
@@ -56,12 +65,19 @@ def table_row(margin, text, first):
 def inline(line):
     """Links made reStructuredText's; what would be markup there and is none here, escaped."""
     parts = LITERAL.split(line)
-    return "".join(part if i % 2 else escape(part) for i, part in enumerate(parts))
+    for i, part in enumerate(parts):
+        if i % 2:
+            parts[i] = f":py:obj:{part}" if OURS.fullmatch(part) else part
+        else:
+            # A literal ends where no letter follows.
+            ends = "\\ " if i and re.match(r"\w", part) else ""
+            parts[i] = ends + escape(part)
+    return "".join(parts)
 
 
 def escape(text):
     """The same, of text between literals."""
-    text = LINK.sub(r"`\1 <\2>`__", text)
+    text = PAGE.sub(r":doc:`/\1`", LINK.sub(r"`\1 <\2>`__", text))
     parts = EMPHASIS.split(text)
     return "".join(p if i % 2 else re.sub(r"([*|])", r"\\\1", p) for i, p in enumerate(parts))
 

@@ -15,6 +15,7 @@ from pages import replaced
 
 DOCS = Path(__file__).parents[1]
 PAGE = DOCS / "deploy.md"
+RAISED = str.maketrans("-0123456789", "⁻⁰¹²³⁴⁵⁶⁷⁸⁹")
 NAMES = {"tensorflow": "TensorFlow", "jax": "JAX", "torch": "PyTorch"}
 
 
@@ -36,9 +37,15 @@ def table(results):
     for row in results["rows"]:
         lines.append(
             f"| {NAMES[row['backend']]} | {row['format']} | {row['bytes'] / 1e3:.0f} | "
-            f"{row['difference']:.0e} | {row['ms']:.1f} ± {row['iqr']:.1f} |"
+            f"{difference(row['difference'])} | {row['ms']:.1f} ± {row['iqr']:.1f} |"
         )
     return lines
+
+
+def difference(value):
+    """As powers of ten are written on the page: 9·10⁻⁶."""
+    digit, exponent = f"{value:.0e}".split("e")
+    return f"{digit}·10{str(int(exponent)).translate(RAISED)}" if value else "0"
 
 
 if __name__ == "__main__":

@@ -56,7 +56,7 @@ def align_corners():
         ends = np.asarray(ops.normalized_to_pixels(ends, (1, 4), align_corners=aligned))[0, :, 0]
         for end, text in zip(ends, ("-1", "1"), strict=True):
             axes.axvline(end, 0.1, 0.85, color=ORANGE)
-            axes.text(end, 1.12, text, ha="center", color=ORANGE, fontsize=13)
+            axes.text(end, 1.2, text, ha="center", color=ORANGE, fontsize=13)
         grid = ops.identity_grid((1, 8), align_corners=aligned)
         places = np.asarray(ops.normalized_to_pixels(grid, (1, 4), align_corners=aligned))
         axes.plot(places[0, :, 0], np.full(8, -0.25), "o", color=BLUE)

@@ -68,7 +68,7 @@ def draw(path):
         before.plot(*lattice[0].T, color="#ff2d78", linewidth=2.0)
         warped = ops.grid_sample(sign[None], family.grid(theta, size), data_format="channels_last")
         after.imshow(keras.ops.convert_to_numpy(warped)[0].clip(0, 1))
-        before.set_title(title, fontsize=10, loc="left")
+        before.set_title(title, fontsize=14, loc="left")
         for panel in (before, after):
             panel.set_xticks([])
             panel.set_yticks([])

@@ -153,18 +153,16 @@ def read(folder):
 def results_table(runs):
     """Accuracy and errors of every run."""
     lines = [
-        "| run | augmentation | epochs | backend, precision | validation accuracy | errors "
-        "| by epoch, % |",
-        "|---|---|---|---|---|---|---|",
+        "| run | validation accuracy | errors | augmentation | epochs | backend, precision |",
+        "|---|---|---|---|---|---|",
     ]
     for run in runs:
         s = run.settings
         count = len(run.predictions)
-        by_epoch = ", ".join(f"{100 * float(row['val_accuracy']):.1f}" for row in run.history)
         lines.append(
-            f"| {run.name} | {s['augment']} | {s['epochs']} | {s['backend']}, {s['precision']} "
-            f"| **{100 * (1 - run.errors / count):.2f} %** | {run.errors} of {count:,} "
-            f"| {by_epoch} |"
+            f"| {run.name} | **{100 * (1 - run.errors / count):.2f} %** "
+            f"| {run.errors:,} of {count:,} | {s['augment']} | {s['epochs']} "
+            f"| {s['backend']}, {s['precision']} |"
         )
     return lines
 
@@ -408,7 +406,7 @@ def _once(name, axes):
 
 def curves(runs):
     """Validation errors by epoch, of all runs."""
-    figure = Figure(figsize=(12, 4.5), layout="constrained")
+    figure = Figure(figsize=(9.5, 4.2), layout="constrained")
     loss, error = figure.subplots(1, 2)
     drawn = styles(runs)
     for run in runs:
@@ -425,14 +423,14 @@ def curves(runs):
         axes.set_title(title)
         axes.grid(alpha=0.3, which="both")
         axes.xaxis.get_major_locator().set_params(integer=True)
-    figure.legend(fontsize=8, loc="outside right upper")
+    figure.legend(fontsize=9, loc="outside right upper")
     return figure
 
 
 def perturbations(runs):
     """Validation errors on signs that were turned, shifted and scaled, a dot a seed."""
     kinds = list(runs[0].perturbed)
-    figure = Figure(figsize=(12, 4.5), layout="constrained")
+    figure = Figure(figsize=(9.5, 4.2), layout="constrained")
     axes = figure.subplots()
     drawn = styles(runs)
     offsets = dict(zip(drawn, np.linspace(-0.36, 0.36, len(drawn)), strict=True))
@@ -448,7 +446,7 @@ def perturbations(runs):
     axes.set_xticks(range(len(kinds)), kinds)
     axes.set_xlim(-0.5, len(kinds) - 0.5)
     axes.set_title("validation error, %, of signs")
-    figure.legend(fontsize=8, loc="outside right upper")
+    figure.legend(fontsize=9, loc="outside right upper")
     axes.grid(alpha=0.3, axis="y", which="both")
     return figure
 

@@ -231,6 +231,8 @@
       made.setAttribute("class", "handle");
       made.setAttribute("tabindex", "0");
       made.setAttribute("role", "button");
+      // A finger on a handle drags it, anywhere else it scrolls the page.
+      made.addEventListener("touchstart", (event) => event.preventDefault(), { passive: false });
       made.addEventListener("pointerdown", (event) => {
         made.setPointerCapture(event.pointerId);
         made.focus();
@@ -319,17 +321,21 @@
     find("size").addEventListener("input", ({ target }) => {
       state.size = target.valueAsNumber;
       find("size-shown").textContent = `${state.size} × ${state.size}`;
+      find("size-value").textContent = state.size;
       state.pixel = null;
       draw();
     });
-    find("crop").addEventListener("pointermove", ({ target, clientX, clientY }) => {
+    const point = ({ target, clientX, clientY }) => {
       const box = target.getBoundingClientRect();
       state.pixel = [(clientY - box.top) / box.height, (clientX - box.left) / box.width].map(
         (share) => Math.min(Math.max(Math.floor(share * state.size), 0), state.size - 1),
       );
       draw();
-    });
-    find("crop").addEventListener("pointerleave", () => {
+    };
+    find("crop").addEventListener("pointerdown", point); // by a finger, which does not hover
+    find("crop").addEventListener("pointermove", point);
+    find("crop").addEventListener("pointerleave", ({ pointerType }) => {
+      if (pointerType === "touch") return; // it leaves as it lifts: what it pointed at stays
       state.pixel = null;
       draw();
     });

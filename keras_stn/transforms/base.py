@@ -67,7 +67,11 @@ class Transform:
         )
 
     def parameter_kinds(self, ndim=2):
-        """What each parameter is, for named bounds: see `keras_stn.transforms.bounds`."""
+        """What each parameter is, for `keras_stn.transforms.named_bounds`.
+
+        A string for each: "scale", "rotation", "shift", "diagonal" or "shear" (of a matrix),
+        "perspective" or "pixels".
+        """
         raise NotImplementedError(
             f"`{type(self).__name__}` does not name its parameters. Implement `parameter_kinds`, "
             "or give bounds as the pair (lowest theta, highest theta)."

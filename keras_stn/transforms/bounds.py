@@ -36,8 +36,7 @@ def named_bounds(transform, ndim=2, **limits):
         ValueError: A limit with another name, or out of its range.
 
     Example:
-        >>> from keras_stn.transforms import Attention
-        >>> from keras_stn.transforms.bounds import named_bounds
+        >>> from keras_stn.transforms import Attention, named_bounds
         >>> low, high = named_bounds(Attention(), zoom=2, shift=0.5)
         >>> low.tolist(), high.tolist()
         ([0.5, -0.5, -0.5], [2.0, 0.5, 0.5])

@@ -26,8 +26,8 @@ class ThinPlateSpline(Transform):
 
     Convention:
         The control points lie on a regular lattice from corner to corner of the **target**; theta
-        holds the **source** point of each, (x, y), row by row, normalized. A spline may fold:
-        `Diffeomorphic` never does.
+        holds the **source** point of each, (x, y), row by row, normalized. A spline may fold;
+        `Diffeomorphic` does not while its velocity is smooth.
 
     Args:
         control_points: int, or (rows, columns): control points a side, at least 2. Up to ten a

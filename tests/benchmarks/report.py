@@ -15,6 +15,7 @@ Bilinear, `fill_mode="constant"`, `align_corners=True`, float32; affine thetas t
 little, turn and shift. Each function is called twice in turn with the others of its process, and
 the second call is timed, 5 to 15 rounds, in two processes. Ratios are **theirs / ours**, above 1
 where we are faster: the median over rounds, and the geometric mean over shapes in the last column.
+"d theta" is the gradient to theta, "d theta + image" the gradient to both.
 Every peer gets the same images; what a peer cannot do is left out. [Performance](performance.md)
 tells why the numbers are what they are.
 """
