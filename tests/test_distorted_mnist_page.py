@@ -26,10 +26,15 @@ COST = {
         | {name: [1.25, 1.0, 2.0] for name in ("drawing", "distorting", "fcn", "cnn", "st-fcn")}
         | {"st-cnn": [30.0, 29.0, 31.0]}
     ],
-    "four_transformers": {
-        "training_overhead": [0.061, 0.05, 0.07],
-        "inference_overhead": [0.12, 0.1, 0.13],
-    },
+    "four_transformers": [
+        {
+            "images": 16,
+            "training_overhead": [0.061, 0.05, 0.07],
+            "training_localizing": [0.02, 0.01, 0.03],
+            "inference_overhead": [0.12, 0.1, 0.13],
+            "inference_localizing": [0.04, 0.03, 0.05],
+        }
+    ],
 }
 
 
@@ -72,7 +77,8 @@ def test_results_are_kept_and_written_to_the_page(page, runs):
     assert "projective on E" not in text
     assert "| torch, float32 | R | 1.2 (1.0-2.0) | 1.2" in text
     assert "30.0 (29.0-31.0) |" in text
-    assert "| torch, float32 | cpu; a machine, 2 cores | 6 % (5-7) | 12 % (10-13) |" in text
+    assert "| torch, float32 | 16 | 6 % (5-7) | 2 % (1-3) | 12 % (10-13) | 4 % (3-5) |" in text
+    assert "Machine: a machine, 2 cores." in text
     assert {path.name for path in page.IMAGES.iterdir()} == {"E.gif", "table.png"}
     page.main([])
     assert page.PAGE.read_text() == text

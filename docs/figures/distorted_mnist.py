@@ -122,21 +122,26 @@ def distortion_table(costs):
 
 
 def four_table(costs):
-    """What four transformers add."""
+    """What four transformers add, and how much of it is localizing."""
     lines = [
-        "| backend, precision | machine | to a training step | to an inference step |",
-        "|---|---|---|---|",
+        "| backend, precision | images | to a training step | of which localizing | to inference "
+        "| of which localizing |",
+        "|---|---|---|---|---|---|",
     ]
     for cost in costs:
-        cells = " | ".join(
-            "{:.0f} % ({:.0f}-{:.0f})".format(
-                *(100 * share for share in cost["four_transformers"][f"{what}_overhead"])
+        for row in cost["four_transformers"]:
+            cells = " | ".join(
+                "{:.0f} % ({:.0f}-{:.0f})".format(*(100 * share for share in row[what]))
+                for what in (
+                    "training_overhead",
+                    "training_localizing",
+                    "inference_overhead",
+                    "inference_localizing",
+                )
             )
-            for what in ("training", "inference")
-        )
-        name = f"{cost['backend']}, {cost['precision']}"
-        lines.append(f"| {name} | {cost['machine']} | {cells} |")
-    return lines
+            lines.append(f"| {cost['backend']}, {cost['precision']} | {row['images']} | {cells} |")
+    machines = {cost["machine"].partition("; ")[2] for cost in costs}
+    return [*lines, "", f"Machine: {', '.join(sorted(machines))}."]
 
 
 if __name__ == "__main__":

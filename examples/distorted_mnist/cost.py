@@ -1,6 +1,6 @@
 """What distorting costs beside training, and four spatial transformers beside none.
 
-    python -m distorted_mnist.cost [--output FILE] [--mixed-precision] [--turns N]
+    python -m distorted_mnist.cost [--output FILE] [--mixed-precision] [--turns N] [--images N ...]
 
 in `examples/`, on the backend of `KERAS_BACKEND`. What is compared takes turns.
 """
@@ -25,7 +25,7 @@ from distorted_mnist.networks import MODELS, build_network
 from distorted_mnist.tasks import TASKS
 
 BATCH_SIZE = 128
-HOUSE_NUMBERS = 16  # images of a batch for the four transformers
+HOUSE_NUMBERS = (16, 128)  # images of a batch for the four transformers
 
 
 def main(arguments=None):
@@ -34,6 +34,13 @@ def main(arguments=None):
     parser.add_argument("--output", type=Path, help="a JSON file")
     parser.add_argument("--mixed-precision", action="store_true", help="compute in bfloat16")
     parser.add_argument("--turns", type=positive, default=15, help="default: 15")
+    parser.add_argument(
+        "--images",
+        type=positive,
+        nargs="+",
+        default=HOUSE_NUMBERS,
+        help="of batches for the four transformers; default: 16 128",
+    )
     options = parser.parse_args(arguments)
     precision = "mixed_bfloat16" if options.mixed_precision else "float32"
     keras.config.set_dtype_policy(precision)
@@ -41,8 +48,10 @@ def main(arguments=None):
     for name in TASKS:
         rows.append({"task": name, **distortion_cost(name, options.turns)})
         print(json.dumps(rows[-1]), flush=True)
-    four = {"images": HOUSE_NUMBERS, **four_transformers_cost(options.turns)}
-    print(json.dumps(four), flush=True)
+    four = []
+    for count in options.images:
+        four.append({"images": count, **four_transformers_cost(count, options.turns)})
+        print(json.dumps(four[-1]), flush=True)
     if options.output:
         measured = {"batch_size": BATCH_SIZE, "turns": options.turns, "distortions": rows}
         measured["four_transformers"] = four
@@ -73,15 +82,22 @@ def distortion_cost(name, turns):
     return {name: quartiles(1000 * s, 2) for name, s in zip(functions, seconds.T, strict=True)}
 
 
-def four_transformers_cost(turns):
-    """What four transformers add to a training step and to an inference step, as shares."""
+def four_transformers_cost(count, turns):
+    """What four transformers add to a training step and to an inference step, as shares.
+
+    And what is added if they localize, and sample next to nothing.
+    """
     rng = np.random.default_rng(0)
     size = (four_transformers.SIZE,) * 2
-    images = rng.uniform(size=(HOUSE_NUMBERS, *size, 3)).astype("float32")
+    images = rng.uniform(size=(count, *size, 3)).astype("float32")
     classes = np.eye(four_transformers.CLASSES, dtype="float32")
-    answers = classes[rng.integers(0, len(classes), (HOUSE_NUMBERS, four_transformers.DIGITS))]
+    answers = classes[rng.integers(0, len(classes), (count, four_transformers.DIGITS))]
     found = {}
-    contestants = [four_transformers.build_network(count) for count in (4, 0)]
+    contestants = [
+        four_transformers.build_network(),
+        four_transformers.build_network(sampling=False),
+        four_transformers.build_network(transformers=0),
+    ]
     for contestant in contestants:
         training.RECIPE.compile(contestant, turns)
     for what, functions in {
@@ -90,7 +106,8 @@ def four_transformers_cost(turns):
     }.items():
         seconds = in_turns(functions, turns)
         found[f"{what}_seconds"] = quartiles(seconds[:, 0], 4)
-        found[f"{what}_overhead"] = quartiles(seconds[:, 0] / seconds[:, 1] - 1, 3)
+        found[f"{what}_overhead"] = quartiles(seconds[:, 0] / seconds[:, 2] - 1, 3)
+        found[f"{what}_localizing"] = quartiles(seconds[:, 1] / seconds[:, 2] - 1, 3)
     return found
 
 

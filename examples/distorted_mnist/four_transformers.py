@@ -16,12 +16,14 @@ LOCALIZER = 32  # units of each of a localization network's two layers
 LAST = {"data_format": "channels_last"}
 
 
-def build_network(transformers=4, width=1.0):
+def build_network(transformers=4, width=1.0, sampling=True):
     """An uncompiled network from images (batch, 64, 64, 3) to logits (batch, 5, 11).
 
     Args:
         transformers: int, how many spatial transformers: one before each of the first convolutions.
         width: float, by which all numbers of filters and units are multiplied.
+        sampling: bool. Without, each transformer looks and learns as it would, but reads a single
+            pixel, which is added to what it saw: what this costs is the cost of localizing.
     """
     images = keras.Input((SIZE, SIZE, 3))
     x = images
@@ -30,7 +32,9 @@ def build_network(transformers=4, width=1.0):
             units = round(LOCALIZER * width)
             localizer = [layers.Flatten(**LAST)]
             localizer += [layers.Dense(units, activation="relu") for _ in range(2)]
-            x = SpatialTransformer(keras.Sequential(localizer), **LAST)(x)
+            size = None if sampling else (1, 1)
+            transformer = SpatialTransformer(keras.Sequential(localizer), output_size=size, **LAST)
+            x = transformer(x) if sampling else layers.Add()([x, transformer(x)])
         x = layers.Conv2D(round(filters * width), 5, padding="same", activation="relu", **LAST)(x)
         if number % 2:
             x = layers.MaxPooling2D(2, **LAST)(x)

@@ -89,7 +89,7 @@ def _text(key, found, seeds):
         return ""
     cell = found[key]
     theirs = f" ({paper.ERRORS[key]})" if key in paper.ERRORS else ""
-    fewer = f" {len(cell.errors)} of {seeds} seeds" if len(cell.errors) < seeds else ""
+    fewer = f", {len(cell.errors)} of {seeds} seeds" if len(cell.errors) < seeds else ""
     return f"**{cell.mean:.2f}** ± {cell.deviation:.2f}{theirs}{fewer}"
 
 
@@ -131,7 +131,7 @@ def _compared(less, more, factor):
 def picture(found):
     """Errors of every network beside the paper's, a panel a task."""
     tasks = [task for task in TASKS if any(key[0] == task for key in found)]
-    columns = min(3, len(tasks))
+    columns = min(2, len(tasks))  # more would be too small to read on a page
     rows = -(-len(tasks) // columns)
     figure = Figure(figsize=(1 + 3.6 * columns, 0.6 + 2.7 * rows), layout="constrained")
     panels = figure.subplots(rows, columns, squeeze=False, sharey=True)

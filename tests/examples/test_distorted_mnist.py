@@ -358,7 +358,7 @@ def test_table_tells_mean_deviation_and_the_paper():
     lines = table.markdown(found).splitlines()
     assert lines[0] == "| network | RTS | E |"
     assert lines[2] == "| FCN | **6.00** ± 1.00 (5.2) |  |"
-    assert lines[3] == "| ST-CNN affine |  | **1.00** ± 0.31 (1.2) 1 of 3 seeds |"
+    assert lines[3] == "| ST-CNN affine |  | **1.00** ± 0.31 (1.2), 1 of 3 seeds |"
 
 
 def test_orderings_are_told_as_they_are():
