@@ -36,8 +36,10 @@ def float64():
     """A context in which the active backend calculates in float64 if given float64."""
     if BACKEND == "jax":
         import jax
+        import jax.experimental
 
-        return jax.enable_x64(True)
+        home = jax if hasattr(jax, "enable_x64") else jax.experimental  # as in older releases
+        return home.enable_x64(True)
     return contextlib.nullcontext()
 
 

@@ -8,6 +8,7 @@ import keras
 def jax_export(model, path):
     """StableHLO by `jax.export`, the batch's size left open."""
     import jax
+    import jax.export
 
     (images,) = model.inputs
     shape = jax.export.symbolic_shape(", ".join(["batch", *map(str, images.shape[1:])]))
@@ -33,7 +34,7 @@ def pt2(model, path):
     import torch
 
     path = Path(path).with_suffix(".pt2")
-    batch = torch.export.Dim("batch", min=1, max=1024)
+    batch = torch.export.Dim("batch")
     model.export(path, format="torch", verbose=False, dynamic_shapes={0: batch})
     module = torch.export.load(path).module()
     return lambda x: module(torch.tensor(x)), path
@@ -100,3 +101,14 @@ EXPORTERS = {
     "torch": {"pt2": pt2, "ONNX": onnx, "OpenVINO": openvino},
     "numpy": {},
 }
+# What a Keras older than the one that all of this was written with may lack: 3.10 writes two
+# formats, and files of ONNX from PyTorch that take one image at a time.
+LATER = {"tensorflow": {"LiteRT", "OpenVINO"}, "torch": {"pt2", "ONNX", "OpenVINO"}}
+COMPLETE = (3, 15)
+
+
+def exporters(backend):
+    """Those of `EXPORTERS` that the Keras at hand has."""
+    old = tuple(map(int, keras.__version__.split(".")[:2])) < COMPLETE
+    later = LATER.get(backend, set()) if old else set()
+    return {name: export for name, export in EXPORTERS[backend].items() if name not in later}

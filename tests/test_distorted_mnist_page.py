@@ -77,7 +77,10 @@ def test_results_are_kept_and_written_to_the_page(page, runs):
     assert "projective on E" not in text
     assert "| torch, float32 | R | 1.2 (1.0-2.0) | 1.2" in text
     assert "30.0 (29.0-31.0) |" in text
-    assert "| torch, float32 | 16 | 6 % (5-7) | 2 % (1-3) | 12 % (10-13) | 4 % (3-5) |" in text
+    assert (
+        "| torch, float32 | 16 | 6 % (5 to 7) | 2 % (1 to 3) | 12 % (10 to 13) | 4 % (3 to 5) |"
+        in text
+    )
     assert "Machine: a machine, 2 cores." in text
     assert {path.name for path in page.IMAGES.iterdir()} == {"E.gif", "table.png"}
     page.main([])

@@ -2,6 +2,7 @@
 
 import collections
 import html.parser
+import re
 import subprocess
 import sys
 import urllib.parse
@@ -140,10 +141,14 @@ def test_pages_can_be_read(site, pages, browser, screen, colours):
     metrics = {"width": width, "height": height, "deviceScaleFactor": 1, "mobile": False}
     browser.execute_cdp_cmd("Emulation.setDeviceMetricsOverride", metrics)
     problems = collections.defaultdict(list)
+    browser.get((site / "index.html").as_uri())
+    background = browser.execute_script("return getComputedStyle(document.body).backgroundColor")
+    brightness = max(map(float, re.findall(r"[\d.]+", background)[:3]))
+    assert (brightness < 64) == (colours == "dark"), "the page is not of this scheme"
     for path in pages:
         if "_modules" not in path.parts:
             browser.get(path.as_uri())
             found = browser.execute_script(PROBLEMS, LEAST_CONTRAST)
             found += [x["message"] for x in browser.get_log("browser") if x["level"] == "SEVERE"]
-            problems[path.name] += found
+            problems[str(path.relative_to(site))] += found
     assert {name: found for name, found in problems.items() if found} == {}

@@ -124,14 +124,14 @@ def distortion_table(costs):
 def four_table(costs):
     """What four transformers add, and how much of it is localizing."""
     lines = [
-        "| backend, precision | images | to a training step | of which localizing | to inference "
-        "| of which localizing |",
+        "| backend, precision | images | to a training step | reading one pixel | to inference "
+        "| reading one pixel |",
         "|---|---|---|---|---|---|",
     ]
     for cost in costs:
         for row in cost["four_transformers"]:
             cells = " | ".join(
-                "{:.0f} % ({:.0f}-{:.0f})".format(*(100 * share for share in row[what]))
+                "{:.0f} % ({:.0f} to {:.0f})".format(*(100 * share for share in row[what]))
                 for what in (
                     "training_overhead",
                     "training_localizing",

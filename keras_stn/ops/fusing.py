@@ -10,6 +10,7 @@ not to.
 
 from __future__ import annotations
 
+import functools
 import inspect
 
 import keras
@@ -29,7 +30,14 @@ elif keras.backend.backend() == "numpy":
 
     def fused(fn):
         """`fn`, as silent about what is not finite as the other backends."""
-        return np.errstate(invalid="ignore", over="ignore")(fn)
+
+        @functools.wraps(fn)
+        def silent(*args, **kwargs):
+            # Anew in each call: before NumPy 2, one of these is not to be shared by threads.
+            with np.errstate(invalid="ignore", over="ignore"):
+                return fn(*args, **kwargs)
+
+        return silent
 
 else:
 

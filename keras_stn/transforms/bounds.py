@@ -109,7 +109,8 @@ def squash(theta, identity, low, high):
         identity + r (2 / pi) arctan(pi / 2 (theta - identity) / r)
 
     The identity stays, the slope there is 1, and it falls with the square of the distance: unlike
-    that of a hyperbolic tangent it never vanishes in float32, so that a theta far out comes back.
+    that of a hyperbolic tangent it does not vanish in float32 (before 1e19), so that a theta far
+    out comes back. Theta is float32 or float64: float16 does not hold `UNBOUNDED`.
     """
     above, below = (
         np.where(room < LEAST_ROOM, 0.0, np.minimum(room, UNBOUNDED))

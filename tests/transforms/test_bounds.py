@@ -280,7 +280,7 @@ def test_the_slope_of_squash_never_vanishes_in_float32(size, compile):
 
 @pytest.mark.gradient
 @pytest.mark.parametrize("compile", [False, True])
-@pytest.mark.parametrize("room", [1e-9, 1e-20, 1e-38, 1e-45])
+@pytest.mark.parametrize("room", [1e-9, 2e-12, 1e-20, 1e-38, 1e-45])
 def test_next_to_no_room_does_no_harm(room, compile):
     theta = np.array([[0.0, 1e-30, -1e-9, 1.0]], "float32")
     bounds = np.full(4, -room), np.full(4, room)
@@ -288,6 +288,10 @@ def test_next_to_no_room_does_no_harm(room, compile):
     assert np.all((slope >= 0) & (slope <= 1))
     found = to_numpy(squash(keras.ops.convert_to_tensor(theta), np.zeros(4), *bounds))
     assert np.all(np.abs(found) <= room * (1 + 1e-6))
+    if room > 1e-12:  # enough to move in
+        np.testing.assert_allclose(slope[0, 0], 1.0, rtol=1e-5)
+        width = room * 2 / np.pi
+        np.testing.assert_allclose(found, width * np.arctan(theta / width), rtol=1e-5)
 
 
 @pytest.mark.gradient

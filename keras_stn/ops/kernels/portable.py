@@ -66,7 +66,7 @@ def _pixels(images):
 
 def flat_index(indices, batch, sizes):
     """The place in the list of all pixels of the pixels at `indices`, one an axis."""
-    index = ops.expand_dims(ops.arange(batch, dtype="int32"), 1)
+    index = ops.expand_dims(ops.arange(0, batch, dtype="int32"), 1)
     for size, axis_index in zip(sizes, indices, strict=True):
         index = index * size + axis_index
     return index
