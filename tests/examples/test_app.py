@@ -228,7 +228,7 @@ def test_prediction_without_a_run_takes_the_bundled_model(tmp_path, monkeypatch,
     assert {layer.compute_dtype for layer in bundled.layers} == {"float32"}
     trained = keras.models.load_model(tmp_path / "a" / "model.keras")
     images = dataset.load_sample(GREY_32).validation.images
-    logits = [model.predict(images, verbose=0) for model in (bundled, trained)]
+    logits = [model.predict(images, verbose=0).astype("float32") for model in (bundled, trained)]
     np.testing.assert_allclose(*logits, atol=0.1)
     Image.new("RGB", (50, 40), (200, 0, 0)).save(tmp_path / "sign.png")
     capsys.readouterr()
