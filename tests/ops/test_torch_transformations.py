@@ -2,9 +2,11 @@
 
 import itertools
 
+import keras
 import numpy as np
 import pytest
 import torch
+from packaging.version import Version
 from torch.autograd.gradcheck import GradcheckError
 from torch.utils._python_dispatch import TorchDispatchMode
 
@@ -34,6 +36,18 @@ def cases(chosen):
 
 native = cases(NATIVE)
 native_and_portable = cases(NATIVE + PORTABLE)
+# docs/policy.md tells what the oldest supported releases lack.
+new_keras = pytest.mark.xfail(
+    Version(keras.__version__) < Version("3.11"),
+    raises=torch._dynamo.exc.Unsupported,
+    reason="Keras 3.10 asks optree for symbolic tensors, which torch.compile cannot trace",
+)
+new_torch = pytest.mark.xfail(
+    Version(torch.__version__) < Version("2.7"),
+    raises=RuntimeError,
+    strict=False,  # the portable sampler's pass
+    reason="under vmap, PyTorch 2.6 takes no derivative that is None",
+)
 
 
 def sampler(options):
@@ -60,6 +74,7 @@ def assert_close(actual, expected, **tolerance):
 
 
 # torch.compile takes half a minute for the portable sampler, and as long for backend="inductor".
+@new_keras
 @native
 def test_compile(ndim, options, rng):
     torch.compiler.reset()
@@ -121,6 +136,7 @@ def test_jvp(ndim, options, rng):
     assert_close((cotangent * tangent).sum(), pulled)
 
 
+@new_torch
 @native_and_portable
 @pytest.mark.parametrize("argument", [0, 1], ids=["images", "grid"])
 def test_jacobians(argument, ndim, options, rng):
@@ -134,6 +150,7 @@ def test_jacobians(argument, ndim, options, rng):
     )
 
 
+@new_torch
 @native_and_portable
 def test_hessian(ndim, options, rng):
     args = plain(*arguments(rng, ndim, count=2))
@@ -148,6 +165,7 @@ def test_hessian(ndim, options, rng):
         assert_close(found[(..., *where)], expected, rtol=1e-6, atol=1e-6)
 
 
+@new_torch
 @native_and_portable
 def test_forward_over_reverse(ndim, options, rng):
     args = plain(*arguments(rng, ndim, count=2))
