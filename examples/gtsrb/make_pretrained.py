@@ -5,17 +5,19 @@
 It computes in float32, whatever the run did, so that it is equally good and equally
 fast on machines that know no bfloat16; and it leaves out the augmentation. A Keras reads what
 an older one has written, not the other way round: run it with the oldest that is supported.
+What that one writes otherwise than newer ones read it is put right in the file.
 """
 
 from __future__ import annotations
 
 import json
 import sys
+import zipfile
 from pathlib import Path
 
 import keras
 
-from common.files import save_model
+from common.files import save_model, whole_or_absent
 from gtsrb import models, predict, runs
 
 
@@ -30,7 +32,34 @@ def main(run):
         part.set_weights(source.get_weights())
     path = runs.PRETRAINED / f"{model.name}.keras"
     save_model(model, path)
+    write_lone_tensors_plainly(path)
     print(f"{path}: {path.stat().st_size / 1e6:.2f} MB")
+
+
+def write_lone_tensors_plainly(path):
+    """Rewrites the functional models in a `.keras` file as newer releases of Keras write them.
+
+    Keras 3.10 writes one input or output as a list of one, which newer releases take at their
+    word: they warn of images that come in no list, and return logits in one.
+    """
+    with (
+        zipfile.ZipFile(path) as source,
+        whole_or_absent(path) as temporary,
+        zipfile.ZipFile(temporary, "w") as target,
+    ):
+        for entry in source.infolist():
+            data = source.read(entry)
+            if entry.filename == "config.json":
+                data = json.dumps(json.loads(data, object_hook=_with_plain_lone_tensors)).encode()
+            target.writestr(entry, data)
+
+
+def _with_plain_lone_tensors(config):
+    for key in ("input_layers", "output_layers"):
+        match config.get(key):
+            case [[str(), int(), int()] as tensor]:
+                config[key] = tensor
+    return config
 
 
 def _networks(model):

@@ -92,15 +92,19 @@ def default_localization_network(ndim, *, data_format, dtype):
     )
 
 
-def find_features(network, images, training=None):
-    """What `network` finds in images.
+def network_from_config(config):
+    """A localization network of its serialized form, of whatever release of Keras.
 
-    A functional model that was saved by an older Keras returns, read by a newer one, a list of one.
+    Keras 3.10 writes a functional model's one input and one output as lists, which newer releases
+    take at their word: they return a list, and warn of images that come in none.
     """
-    features = network(images, training=training)
-    if isinstance(features, (list, tuple)) and len(features) == 1:
-        return features[0]
-    return features
+    inner = config.get("config")
+    if isinstance(inner, dict):
+        for key in ("input_layers", "output_layers"):
+            match inner.get(key):
+                case [[str(), int(), int()] as tensor]:
+                    inner = {**inner, key: tensor}
+    return keras.saving.deserialize_keras_object({**config, "config": inner})
 
 
 def count_features(network, images_shape, dtype):
@@ -109,7 +113,7 @@ def count_features(network, images_shape, dtype):
         # On the NumPy backend Keras may run the network to learn the shape, on memory that holds
         # anything: what overflows there means nothing.
         with np.errstate(all="ignore"):
-            features = find_features(network, keras.KerasTensor(images_shape, dtype=dtype))
+            features = network(keras.KerasTensor(images_shape, dtype=dtype))
     except ValueError as error:
         if None not in images_shape[1:]:
             raise

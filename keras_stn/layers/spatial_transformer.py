@@ -21,7 +21,7 @@ from keras_stn.layers.arguments import (
 from keras_stn.layers.localization import (
     count_features,
     default_localization_network,
-    find_features,
+    network_from_config,
 )
 from keras_stn.layers.theta_head import ThetaHead
 from keras_stn.ops.coordinates import check_output_size, extents
@@ -203,7 +203,7 @@ class SpatialTransformer(keras.layers.Layer):
 
     def localize(self, images, training=None):
         """Theta of each image, seen once: (batch, P), with several transforms (batch, K, P)."""
-        features = find_features(self.localization_network, images, training=training)
+        features = self.localization_network(images, training=training)
         theta = self.head(self.flatten(features))
         if self.num_transforms > 1:
             theta = ops.reshape(theta, (-1, *self._theta_shape(len(images.shape) - 2)))
@@ -329,5 +329,5 @@ class SpatialTransformer(keras.layers.Layer):
         config = dict(config)
         network = config.get("localization_network")
         if isinstance(network, dict):
-            config["localization_network"] = keras.saving.deserialize_keras_object(network)
+            config["localization_network"] = network_from_config(network)
         return cls(**config)

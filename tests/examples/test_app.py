@@ -220,6 +220,18 @@ def test_backend_that_cannot_train_is_told(monkeypatch, capsys):
     assert "'numpy' has no gradients. Set the environment" in capsys.readouterr().err
 
 
+def test_one_input_and_output_are_bundled_as_no_lists(tmp_path):
+    images = keras.Input((3,))
+    model = keras.Model([images], [layers.Dense(2)(images)])  # Keras 3.10 saves no other form
+    model.save(tmp_path / "model.keras")
+    make_pretrained.write_lone_tensors_plainly(tmp_path / "model.keras")
+    bundled = keras.models.load_model(tmp_path / "model.keras")
+    assert isinstance(bundled.input, keras.KerasTensor)
+    assert isinstance(bundled.output, keras.KerasTensor)
+    for weights, expected in zip(bundled.get_weights(), model.get_weights(), strict=True):
+        np.testing.assert_array_equal(weights, expected)
+
+
 def test_prediction_without_a_run_takes_the_bundled_model(tmp_path, monkeypatch, capsys):
     assert _run(tmp_path / "a", "--mixed-precision", "--augment", "brightness") == 0
     monkeypatch.setattr(runs, "PRETRAINED", tmp_path / "pretrained")

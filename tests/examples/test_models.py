@@ -145,6 +145,8 @@ def test_bundled_models_read_real_signs():
         model = predict.load_model(runs.PRETRAINED / f"{name}.keras")
         assert model.name == name
         assert model.count_params() == models.build_model(name).count_params()
+        assert isinstance(model.input, keras.KerasTensor)  # not, as Keras 3.10 saves, a list of one
+        assert isinstance(model.output, keras.KerasTensor)
         signs = dataset.load_sample(CONFIGURATIONS[name].preprocessing).validation
         one_of_each = np.unique(signs.labels, return_index=True)[1]
         logits = evaluation.predict(model, signs.images[one_of_each])

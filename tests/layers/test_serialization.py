@@ -201,9 +201,10 @@ def test_a_network_saved_by_an_older_keras_comes_back():
     randomize(layer)
     config = json.loads(json.dumps(keras.saving.serialize_keras_object(layer)))
     network = config["config"]["localization_network"]["config"]
-    # Keras 3.10 writes even one output as a list, which newer ones take at its word.
-    if not isinstance(network["output_layers"][0], list):
-        network["output_layers"] = [network["output_layers"]]
+    # Keras 3.10 writes even one tensor as a list, which newer ones take at its word.
+    for key in ("input_layers", "output_layers"):
+        if not isinstance(network[key][0], list):
+            network[key] = [network[key]]
     again = keras.saving.deserialize_keras_object(config)
     again(images)
     again.set_weights(layer.get_weights())
