@@ -34,6 +34,11 @@ SHOWN = [
     Run(task, "st-cnn", "thin_plate_spline" if task == "E" else "affine", 0)
     for task in ("R", "RTS", "P", "E", "TC", "addition")
 ]
+SHARES = [  # of a step, that four transformers add
+    f"{what}_{part}"
+    for what in ("training", "inference")
+    for part in ("overhead", "localizing", "sampling")
+]
 
 
 def main(arguments=None):
@@ -122,22 +127,17 @@ def distortion_table(costs):
 
 
 def four_table(costs):
-    """What four transformers add, and how much of it is localizing."""
+    """What four transformers add, and how much of it is localizing and how much sampling."""
     lines = [
-        "| backend, precision | images | to a training step | reading one pixel | to inference "
-        "| reading one pixel |",
-        "|---|---|---|---|---|---|",
+        "| backend, precision | images | to a training step | by localizing | by sampling "
+        "| to inference | by localizing | by sampling |",
+        "|---|---|---|---|---|---|---|---|",
     ]
     for cost in costs:
         for row in cost["four_transformers"]:
             cells = " | ".join(
                 "{:.0f} % ({:.0f} to {:.0f})".format(*(100 * share for share in row[what]))
-                for what in (
-                    "training_overhead",
-                    "training_localizing",
-                    "inference_overhead",
-                    "inference_localizing",
-                )
+                for what in SHARES
             )
             lines.append(f"| {cost['backend']}, {cost['precision']} | {row['images']} | {cells} |")
     machines = {cost["machine"].partition("; ")[2] for cost in costs}

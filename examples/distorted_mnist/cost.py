@@ -85,7 +85,7 @@ def distortion_cost(name, turns):
 def four_transformers_cost(count, turns):
     """What four transformers add to a training step and to an inference step, as shares.
 
-    And what is added if they localize, and sample next to nothing.
+    And how much of it is localizing, learned if they sample nothing, and sampling: the rest.
     """
     rng = np.random.default_rng(0)
     size = (four_transformers.SIZE,) * 2
@@ -108,6 +108,7 @@ def four_transformers_cost(count, turns):
         found[f"{what}_seconds"] = quartiles(seconds[:, 0], 4)
         found[f"{what}_overhead"] = quartiles(seconds[:, 0] / seconds[:, 2] - 1, 3)
         found[f"{what}_localizing"] = quartiles(seconds[:, 1] / seconds[:, 2] - 1, 3)
+        found[f"{what}_sampling"] = quartiles((seconds[:, 0] - seconds[:, 1]) / seconds[:, 2], 3)
     return found
 
 

@@ -22,11 +22,13 @@ def build_network(transformers=4, width=1.0, sampling=True):
     Args:
         transformers: int, how many spatial transformers: one before each of the first convolutions.
         width: float, by which all numbers of filters and units are multiplied.
-        sampling: bool. Without, each transformer looks and learns as it would, but reads a single
-            pixel, which is added to what it saw: what this costs is the cost of localizing.
+        sampling: bool. Without, each transformer looks and learns as it would, but its theta goes
+            to the logits, by a dense layer, and the feature map on as it was: what this costs is
+            the cost of localizing.
     """
     images = keras.Input((SIZE, SIZE, 3))
     x = images
+    thetas = []
     for number, filters in enumerate(FILTERS):
         if number < transformers:
             units = round(LOCALIZER * width)
@@ -34,7 +36,11 @@ def build_network(transformers=4, width=1.0, sampling=True):
             localizer += [layers.Dense(units, activation="relu") for _ in range(2)]
             size = None if sampling else (1, 1)
             transformer = SpatialTransformer(keras.Sequential(localizer), output_size=size, **LAST)
-            x = transformer(x) if sampling else layers.Add()([x, transformer(x)])
+            warped, theta = transformer(x, return_theta=True)
+            if sampling:
+                x = warped
+            else:
+                thetas.append(theta)
         x = layers.Conv2D(round(filters * width), 5, padding="same", activation="relu", **LAST)(x)
         if number % 2:
             x = layers.MaxPooling2D(2, **LAST)(x)
@@ -42,4 +48,6 @@ def build_network(transformers=4, width=1.0, sampling=True):
     for units in DENSE:
         x = layers.Dense(round(units * width), activation="relu")(x)
     logits = layers.Dense(DIGITS * CLASSES)(x)
+    for theta in thetas:
+        logits = layers.Add()([logits, layers.Dense(DIGITS * CLASSES, use_bias=False)(theta)])
     return keras.Model(images, layers.Reshape((DIGITS, CLASSES))(logits))

@@ -40,9 +40,10 @@ def test_costs_are_measured_and_written(small, tmp_path, capsys):
             assert 0 < low <= median <= high
     assert [row["images"] for row in result["four_transformers"]] == [2, 3]
     for row, what in itertools.product(result["four_transformers"], ("training", "inference")):
-        for part in ("overhead", "localizing"):
+        for part in ("overhead", "localizing", "sampling"):
             median, low, high = row[f"{what}_{part}"]
-            assert -1 < low <= median <= high
+            assert low <= median <= high
+            assert low > -1 or part == "sampling"  # that is a difference of two that are
         assert row[f"{what}_seconds"][0] > 0
 
 
@@ -50,9 +51,10 @@ def test_costs_are_measured_and_written(small, tmp_path, capsys):
 def test_without_sampling_the_theta_learns_all_the_same():
     network = four_transformers.build_network(width=SMALL, sampling=False)
     found = [layer for layer in network.layers if isinstance(layer, SpatialTransformer)]
-    assert [layer.output.shape[1:3] for layer in found] == [(1, 1)] * 4
+    assert [layer.output[0].shape[1:3] for layer in found] == [(1, 1)] * 4
     whole = four_transformers.build_network(width=SMALL)
-    assert network.count_params() == whole.count_params()
+    to_logits = 4 * 6 * four_transformers.DIGITS * four_transformers.CLASSES
+    assert network.count_params() == whole.count_params() + to_logits
     before = [to_numpy(layer.head.bias) for layer in found]
     training.RECIPE.compile(network, 2)
     images = np.random.default_rng(0).uniform(size=(2, 64, 64, 3)).astype("float32")
