@@ -59,7 +59,8 @@ class GridRegularizer(keras.regularizers.Regularizer):
         grid = self.transform.grid(theta, size)
         identity = transforms.Affine().identity(ndim)[None]
         identity = ops.cast(transforms.Affine().grid(identity, size), grid.dtype)
-        return self.strength * self.penalty(grid, identity)
+        # Not `*`: NumPy 1 makes float64 of a float32 scalar and a number.
+        return ops.multiply(self.penalty(grid, identity), self.strength)
 
     def penalty(self, grid, identity):
         """The penalty, a scalar, of grids (batch, *lattice, n); `identity` is (1, *lattice, n)."""

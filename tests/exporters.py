@@ -101,14 +101,19 @@ EXPORTERS = {
     "torch": {"pt2": pt2, "ONNX": onnx, "OpenVINO": openvino},
     "numpy": {},
 }
-# What a Keras older than the one that all of this was written with may lack: 3.10 writes two
-# formats, and files of ONNX from PyTorch that take one image at a time.
-LATER = {"tensorflow": {"LiteRT", "OpenVINO"}, "torch": {"pt2", "ONNX", "OpenVINO"}}
+# What may be lacking with releases older than those that all of this was written with, as told by
+# Keras's: 3.10 writes two formats, and files of ONNX from PyTorch that take one image at a time;
+# what JAX 0.5.3 compiles is too new for TensorFlow 2.18.
+LATER = {
+    "tensorflow": {"LiteRT", "OpenVINO"},
+    "jax": {"SavedModel"},
+    "torch": {"pt2", "ONNX", "OpenVINO"},
+}
 COMPLETE = (3, 15)
 
 
 def exporters(backend):
-    """Those of `EXPORTERS` that the Keras at hand has."""
+    """Those of `EXPORTERS` that the releases at hand have."""
     old = tuple(map(int, keras.__version__.split(".")[:2])) < COMPLETE
     later = LATER.get(backend, set()) if old else set()
     return {name: export for name, export in EXPORTERS[backend].items() if name not in later}

@@ -45,7 +45,7 @@ new_keras = pytest.mark.xfail(
 new_torch = pytest.mark.xfail(
     Version(torch.__version__) < Version("2.7"),
     raises=RuntimeError,
-    strict=False,  # the portable sampler's pass
+    strict=False,  # the portable sampler's pass, and those by the images
     reason="under vmap, PyTorch 2.6 takes no derivative that is None",
 )
 
