@@ -19,6 +19,7 @@ import keras
 
 from common.files import save_model, whole_or_absent
 from gtsrb import models, predict, runs
+from keras_stn.layers.localization import with_lone_tensors_plain
 
 
 def main(run):
@@ -37,29 +38,14 @@ def main(run):
 
 
 def write_lone_tensors_plainly(path):
-    """Rewrites the functional models in a `.keras` file as newer releases of Keras write them.
-
-    Keras 3.10 writes one input or output as a list of one, which newer releases take at their
-    word: they warn of images that come in no list, and return logits in one.
-    """
-    with (
-        zipfile.ZipFile(path) as source,
-        whole_or_absent(path) as temporary,
-        zipfile.ZipFile(temporary, "w") as target,
-    ):
-        for entry in source.infolist():
-            data = source.read(entry)
+    """Rewrites the functional model in a `.keras` file as newer releases of Keras write it."""
+    with zipfile.ZipFile(path) as archive:
+        contents = {entry: archive.read(entry) for entry in archive.infolist()}
+    with whole_or_absent(path) as temporary, zipfile.ZipFile(temporary, "w") as archive:
+        for entry, data in contents.items():
             if entry.filename == "config.json":
-                data = json.dumps(json.loads(data, object_hook=_with_plain_lone_tensors)).encode()
-            target.writestr(entry, data)
-
-
-def _with_plain_lone_tensors(config):
-    for key in ("input_layers", "output_layers"):
-        match config.get(key):
-            case [[str(), int(), int()] as tensor]:
-                config[key] = tensor
-    return config
+                data = json.dumps(with_lone_tensors_plain(json.loads(data))).encode()
+            archive.writestr(entry, data)
 
 
 def _networks(model):

@@ -92,19 +92,24 @@ def default_localization_network(ndim, *, data_format, dtype):
     )
 
 
-def network_from_config(config):
-    """A localization network of its serialized form, of whatever release of Keras.
+def with_lone_tensors_plain(config):
+    """A serialized network, its functional models as newer releases of Keras write them.
 
-    Keras 3.10 writes a functional model's one input and one output as lists, which newer releases
-    take at their word: they return a list, and warn of images that come in none.
+    Keras 3.10 writes one input or one output as a list of one, which newer releases take at their
+    word: they return a list, and warn of images that come in none.
     """
-    inner = config.get("config")
-    if isinstance(inner, dict):
-        for key in ("input_layers", "output_layers"):
-            match inner.get(key):
-                case [[str(), int(), int()] as tensor]:
-                    inner = {**inner, key: tensor}
-    return keras.saving.deserialize_keras_object({**config, "config": inner})
+    match config:
+        case {"config": dict(inner)}:
+            inner = dict(inner)
+        case _:
+            return config
+    for key in ("input_layers", "output_layers"):
+        match inner.get(key):
+            case [[str(), int(), int()] as tensor]:
+                inner[key] = tensor
+    if isinstance(inner.get("layers"), list):  # of a functional or sequential model
+        inner["layers"] = [with_lone_tensors_plain(layer) for layer in inner["layers"]]
+    return {**config, "config": inner}
 
 
 def count_features(network, images_shape, dtype):

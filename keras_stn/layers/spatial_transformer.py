@@ -21,7 +21,7 @@ from keras_stn.layers.arguments import (
 from keras_stn.layers.localization import (
     count_features,
     default_localization_network,
-    network_from_config,
+    with_lone_tensors_plain,
 )
 from keras_stn.layers.theta_head import ThetaHead
 from keras_stn.ops.coordinates import check_output_size, extents
@@ -329,5 +329,6 @@ class SpatialTransformer(keras.layers.Layer):
         config = dict(config)
         network = config.get("localization_network")
         if isinstance(network, dict):
-            config["localization_network"] = network_from_config(network)
+            network = with_lone_tensors_plain(network)
+            config["localization_network"] = keras.saving.deserialize_keras_object(network)
         return cls(**config)

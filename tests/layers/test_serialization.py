@@ -194,17 +194,33 @@ def test_weights_of_a_subclassed_model_come_back(tmp_path):
     np.testing.assert_allclose(to_numpy(other(IMAGES)), to_numpy(made(IMAGES)), atol=1e-6)
 
 
-def test_a_network_saved_by_an_older_keras_comes_back():
-    layer = SpatialTransformer(functional_network(), data_format="channels_last")
+def as_keras_3_10_saves(config):
+    """A serialized model with even one input and one output of functional models in a list."""
+    inner = dict(config["config"])
+    for key in {"input_layers", "output_layers"} & inner.keys():
+        if not isinstance(inner[key][0], list):
+            inner[key] = [inner[key]]
+    inner["layers"] = [
+        as_keras_3_10_saves(layer) if "layers" in layer["config"] else layer
+        for layer in inner["layers"]
+    ]
+    return {**config, "config": inner}
+
+
+@pytest.mark.parametrize("behind", [None, [], [keras.layers.Flatten]])
+def test_a_network_saved_by_an_older_keras_comes_back(behind):
+    network = functional_network()
+    if behind is not None:
+        network = keras.Sequential(
+            [keras.Input((None, None, 1)), network, *(kind() for kind in behind)]
+        )
+    layer = SpatialTransformer(network, data_format="channels_last")
     images = random_images(2, 7, 6, 1)
     layer(images)
     randomize(layer)
     config = json.loads(json.dumps(keras.saving.serialize_keras_object(layer)))
-    network = config["config"]["localization_network"]["config"]
-    # Keras 3.10 writes even one tensor as a list, which newer ones take at its word.
-    for key in ("input_layers", "output_layers"):
-        if not isinstance(network[key][0], list):
-            network[key] = [network[key]]
+    inner = config["config"]
+    inner["localization_network"] = as_keras_3_10_saves(inner["localization_network"])
     again = keras.saving.deserialize_keras_object(config)
     again(images)
     again.set_weights(layer.get_weights())
