@@ -101,19 +101,25 @@ EXPORTERS = {
     "torch": {"pt2": pt2, "ONNX": onnx, "OpenVINO": openvino},
     "numpy": {},
 }
-# What may be lacking with releases older than those that all of this was written with, as told by
-# Keras's: 3.10 writes two formats, and files of ONNX from PyTorch that take one image at a time;
-# what JAX 0.5.3 compiles is too new for TensorFlow 2.18.
-LATER = {
-    "tensorflow": {"LiteRT", "OpenVINO"},
-    "jax": {"SavedModel"},
-    "torch": {"pt2", "ONNX", "OpenVINO"},
-}
+# What Keras may lack before the release that all of this was written with: 3.10 writes two formats,
+# and files of ONNX from PyTorch that take one image at a time.
+LATER = {"tensorflow": {"LiteRT", "OpenVINO"}, "torch": {"pt2", "ONNX", "OpenVINO"}}
 COMPLETE = (3, 15)
+# TensorFlow 2.18 writes what JAX 0.5.3 compiles, but cannot read it.
+READS_JAX = (2, 19)
 
 
 def exporters(backend):
     """Those of `EXPORTERS` that the releases at hand have."""
-    old = tuple(map(int, keras.__version__.split(".")[:2])) < COMPLETE
-    later = LATER.get(backend, set()) if old else set()
-    return {name: export for name, export in EXPORTERS[backend].items() if name not in later}
+    if backend == "jax":
+        import tensorflow as tf
+
+        missing = {"SavedModel"} if release(tf) < READS_JAX else set()
+    else:
+        missing = LATER.get(backend, set()) if release(keras) < COMPLETE else set()
+    return {name: export for name, export in EXPORTERS[backend].items() if name not in missing}
+
+
+def release(package):
+    """Major and minor version of an imported package."""
+    return tuple(map(int, package.__version__.split(".")[:2]))

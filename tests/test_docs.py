@@ -26,7 +26,7 @@ MODULES = ("ops", "transforms", "regularizers", "callbacks", "visualization")
 @pytest.mark.filterwarnings("ignore::torch.jit.TracerWarning")  # as PyTorch exports
 def test_the_code_of_a_page_runs_from_top_to_bottom(page, tmp_path, monkeypatch):
     if page.stem == "deploy" and exporters(BACKEND) != EXPORTERS[BACKEND]:
-        pytest.skip("the page is of newer releases, as it says")
+        pytest.skip("the page is of a newer Keras, or on JAX a newer TensorFlow, as it says")
     if page.stem == "stability" and not hasattr(keras.optimizers, "MultiOptimizer"):
         pytest.skip("the page has an optimizer of a newer Keras, as it says")
     monkeypatch.chdir(tmp_path)  # for what it writes

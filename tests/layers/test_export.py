@@ -3,9 +3,13 @@
 One program for all of them: nothing is unrolled over the batch.
 """
 
+import collections
+
 import keras
 import numpy as np
+import onnx
 import pytest
+from openvino.frontend import OpConversionFailure
 
 from keras_stn import SpatialTransformer
 from tests.backend import BACKEND, to_numpy, traced
@@ -14,7 +18,7 @@ from tests.layers.models import MeanFeatures, random_images, randomize
 from tests.layers.test_families import COMPILED, every_compiled_case
 
 if not exporters(BACKEND):
-    pytest.skip("this backend exports nothing, or this Keras from it", allow_module_level=True)
+    pytest.skip("nothing is exported from this backend, or by this Keras", allow_module_level=True)
 
 # Of sizes that are compared while torch traces; what is exported is tried at other sizes.
 pytestmark = pytest.mark.filterwarnings("ignore::torch.jit.TracerWarning")
@@ -74,3 +78,77 @@ def test_options(name, format, tmp_path):
     options = {"localization_network": MeanFeatures(), "data_format": "channels_last"}
     stn = SpatialTransformer(**{**options, **OPTIONS[name]})
     check(stn, random_images(5, 8, 8, 2), EXPORTERS[format], tmp_path / "exported")
+
+
+def small_model(**options):
+    stn = SpatialTransformer(MeanFeatures(), data_format="channels_last", **options)
+    inputs = keras.Input((6, 6, 1))
+    return keras.Model(inputs, stn(inputs))
+
+
+def onnx_graph(path, batch=None, **options):
+    """The graph of a small model in ONNX, for batches of one size if that is given."""
+    signature = [keras.InputSpec(shape=(batch, 6, 6, 1), dtype="float32")]
+    small_model(**options).export(
+        str(path), format="onnx", verbose=False, input_signature=signature
+    )
+    return onnx.load(path).graph
+
+
+@pytest.mark.skipif("ONNX" not in EXPORTERS, reason="nothing exports to ONNX from this backend")
+def test_a_graph_of_onnx_is_as_long_for_two_images_as_for_many(tmp_path):
+    graphs = [onnx_graph(tmp_path / f"{batch}.onnx", batch) for batch in (2, 32, None)]
+    sizes = [graph.input[0].type.tensor_type.shape.dim[0] for graph in graphs]
+    assert [size.dim_value for size in sizes] == [2, 32, 0]
+    assert sizes[2].dim_param  # a name, for batches of any size
+    assert len(graphs[0].node) == len(graphs[1].node)
+
+
+@pytest.mark.skipif(BACKEND != "torch", reason="only PyTorch's own operation becomes a node")
+@pytest.mark.parametrize(
+    ("name", "count"),
+    [
+        ("bilinear", 1),
+        ("nearest", 1),
+        ("bicubic", 1),
+        ("edge", 1),
+        ("mirror", 1),
+        ("reflect", 1),
+        ("fill value", 1),
+        ("wrap", 0),
+    ],
+)
+def test_nodes_of_onnx_that_sample(name, count, tmp_path):
+    graph = onnx_graph(tmp_path / "exported.onnx", **OPTIONS.get(name, {}))
+    types = collections.Counter(node.op_type for node in graph.node)
+    assert types["GridSample"] == count
+    assert types["AffineGrid"] == 0
+
+
+# Formats that `model.export` cannot write from a backend: the file's suffix, the error, and what it
+# says; the reasons and ways round are in docs/deploy.md. Not tried: what needs a package that the
+# tests do without (ONNX from JAX jax2onnx, LiteRT from PyTorch litert-torch), and `jax.export` from
+# other backends, for which there is no call.
+REFUSED = {
+    "tensorflow": {"torch": (".pt2", ValueError, "requires PyTorch backend")},
+    "jax": {
+        "litert": (".tflite", ValueError, "requires TensorFlow or PyTorch backend"),
+        "openvino": (".xml", OpConversionFailure, "XlaCallModule"),
+        "torch": (".pt2", ValueError, "requires PyTorch backend"),
+    },
+    "torch": {
+        "tf_saved_model": ("", RuntimeError, "dynamic_shapes"),
+        "openvino": (".xml", OpConversionFailure, "nan_to_num"),
+    },
+}
+
+
+@pytest.mark.filterwarnings("ignore:os.fork:RuntimeWarning")  # by the telemetry of OpenVINO
+@pytest.mark.filterwarnings("ignore:The `enable_xla` parameter:DeprecationWarning")  # Keras's
+@pytest.mark.parametrize("format", REFUSED[BACKEND])
+def test_what_cannot_be_exported_is_refused(format, tmp_path):
+    suffix, error, message = REFUSED[BACKEND][format]
+    model = small_model()
+    # Older releases of Keras do not know the format, whatever the backend.
+    with pytest.raises((error, ValueError), match=f"{message}|Unrecognized format"):
+        model.export(str(tmp_path / f"exported{suffix}"), format=format, verbose=False)
