@@ -1,0 +1,139 @@
+"""The fuzzer: each target briefly, and that it finds, writes down and reports what is wrong."""
+
+import re
+import time
+
+import keras
+import numpy as np
+import pytest
+
+from keras_stn import transforms
+from tests import reference
+from tests.backend import BACKEND
+from tests.fuzz import affine_grid, families, matrices
+from tests.fuzz.__main__ import TARGETS, main
+
+# JAX compiles for almost every example.
+EXAMPLES = 2 if BACKEND == "jax" else 10
+
+
+@pytest.fixture
+def journal(tmp_path):
+    """A file that is not there yet."""
+    return tmp_path / "failures.txt"
+
+
+@pytest.fixture
+def fuzz(journal):
+    """Runs the command line with a fixed seed; returns the exit status."""
+    return lambda *arguments: main([*arguments, "--seed", "0", "--output", str(journal)])
+
+
+@pytest.mark.parametrize("target", TARGETS)
+def test_nothing_is_wrong(target, fuzz, journal, capsys):
+    assert fuzz(str(EXAMPLES), "--target", target) == 0
+    assert not journal.exists()
+    printed = capsys.readouterr().out
+    assert f"{BACKEND}, round 1, {target}, seed 0: {EXAMPLES} examples" in printed
+    assert printed.splitlines()[-1].startswith(f"{BACKEND}: 1 rounds ({target} {EXAMPLES}); 0")
+
+
+def test_every_family_is_among_the_targets():
+    subclasses = [getattr(transforms, name) for name in transforms.__all__]
+    known = {c for c in subclasses if isinstance(c, type) and c is not transforms.Transform}
+    assert {type(family) for family, _ in families.CASES} == known
+    affine = {type(family) for family, _ in matrices.MATRICES}
+    assert affine == {c for c in known if c.matrix is not transforms.Transform.matrix}
+
+
+def test_what_is_wrong_is_written_down_and_the_rest_goes_on(fuzz, journal, capsys, monkeypatch):
+    right = reference.affine_grid
+
+    def wrong(theta, output_size, align_corners=True):
+        return right(theta, output_size, align_corners) + (output_size[0] == 3)
+
+    monkeypatch.setattr(reference, "affine_grid", wrong)
+    monkeypatch.setattr(matrices, "check", lambda case: None)
+    assert fuzz("100", "--target", "affine_grid", "matrices") == 1
+    printed, written = capsys.readouterr().out, journal.read_text()
+    assert f"A FAILURE, see {journal}" in printed
+    assert "matrices, seed 1: 100 examples" in printed
+    assert f"=== {BACKEND}, affine_grid, " in written
+    assert "python -m tests.fuzz 100 --target affine_grid --seed 0" in written
+    # The smallest of sizes whose first is 3.
+    assert "case=((3,4),False,False,[[0.0,0.0,0.0,0.0,0.0,0.0]," in re.sub(r"\s", "", written)
+    assert "reproduce_failure" in written
+    assert "AssertionError" in written
+    assert written.count("Traceback") == 1
+
+
+def test_rounds_go_on_until_the_time_is_up(fuzz, journal, capsys, monkeypatch):
+    def wrong(case):
+        raise AssertionError("always")
+
+    monkeypatch.setattr(affine_grid, "check", wrong)
+    started = time.monotonic()
+    assert fuzz("--minutes", "0.05", "--target", "affine_grid") == 1
+    assert time.monotonic() - started > 3
+    assert "round 2, affine_grid, seed 1" in capsys.readouterr().out
+    # However often it is found.
+    assert journal.read_text().count("Traceback") == 1
+
+
+def test_a_check_that_takes_long_ends_with_the_time(fuzz, capsys, monkeypatch):
+    monkeypatch.setattr(affine_grid, "check", lambda case: time.sleep(0.2))
+    assert fuzz("--minutes", "0.01", "--target", "affine_grid") == 0
+    done = int(re.search(r"seed 0: (\d+) examples, ", capsys.readouterr().out)[1])
+    assert 1 <= done <= 4
+
+
+def test_a_wrong_result_of_the_library_is_found(fuzz, journal, monkeypatch):
+    class Wrong(transforms.Translation):
+        def compose(self, outer, inner):
+            return super().compose(outer, inner) + keras.ops.cast(1e-3, "float32")
+
+    monkeypatch.setattr(matrices, "MATRICES", [(Wrong(), 2)])
+    assert fuzz("20", "--target", "matrices") == 1
+    assert "case=(Wrong()," in journal.read_text()
+
+
+def test_an_interrupt_ends_it_with_a_summary(fuzz, journal, capsys, monkeypatch):
+    def interrupted(case):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(affine_grid, "check", interrupted)
+    assert fuzz("20", "--target", "affine_grid", "families") == 0
+    printed = capsys.readouterr().out
+    assert "(affine_grid 1, families 0); 0 failures" in printed
+    assert not journal.exists()
+
+
+def test_what_failed_before_an_interrupt_is_written_down(fuzz, journal, monkeypatch):
+    calls = []
+
+    def failing(case):
+        calls.append(case)
+        if len(calls) > 5:
+            raise KeyboardInterrupt
+        np.testing.assert_equal(1, 2)
+
+    monkeypatch.setattr(affine_grid, "check", failing)
+    assert fuzz("20", "--target", "affine_grid") == 1
+    written = journal.read_text()
+    assert f"a smaller example was found than {calls[0]!r}" in written
+    assert "Traceback" in written
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["--target", "sampler"], "invalid choice: 'sampler'"),
+        (["0"], "must be above 0. Received: 0"),
+        (["--minutes", "-1"], "must be above 0. Received: -1"),
+        (["10", "--minutes", "1"], "not allowed with argument"),
+    ],
+)
+def test_arguments(arguments, message, fuzz, capsys):
+    with pytest.raises(SystemExit, match="2"):
+        fuzz(*arguments)
+    assert message in capsys.readouterr().err
