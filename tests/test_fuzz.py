@@ -52,6 +52,7 @@ def test_what_is_wrong_is_written_down_and_the_rest_goes_on(fuzz, journal, capsy
     def wrong(theta, output_size, align_corners=True):
         return right(theta, output_size, align_corners) + (output_size[0] >= 3)
 
+    monkeypatch.setattr(affine_grid, "SIZES", [(1, 1), (5, 1), (3, 4)])
     monkeypatch.setattr(reference, "affine_grid", wrong)
     monkeypatch.setattr(matrices, "check", lambda case: None)
     assert fuzz("200", "--target", "affine_grid", "matrices") == 1
