@@ -13,16 +13,19 @@ from pathlib import Path
 
 ROOT = Path(__file__).parents[1]
 LINK = re.compile(r"(!?)\[([^\]]*)\]\((?!https?://|#)([^)]+)\)")
+CODE = re.compile(r"(^```.*?^```)", re.DOTALL | re.MULTILINE)
 
 
 def absolute(text, repository, tag):
-    """Markdown with the targets of relative links on GitHub, pictures as files."""
+    """Markdown with the targets of relative links on GitHub, pictures as files; code as it was."""
 
     def replacement(found):
         kind = "raw" if found[1] else "blob"
         return f"{found[1]}[{found[2]}](https://github.com/{repository}/{kind}/{tag}/{found[3]})"
 
-    return LINK.sub(replacement, text)
+    parts = CODE.split(text)
+    parts[::2] = [LINK.sub(replacement, prose) for prose in parts[::2]]
+    return "".join(parts)
 
 
 def urls(repository, tag):
@@ -46,4 +49,6 @@ def main(repository, tag, root=ROOT):
 
 
 if __name__ == "__main__":
+    if len(sys.argv) != 3:
+        sys.exit(__doc__)
     main(*sys.argv[1:])

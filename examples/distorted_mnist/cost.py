@@ -85,7 +85,7 @@ def distortion_cost(name, turns):
 def four_transformers_cost(count, turns):
     """What four transformers add to a training step and to an inference step, as shares.
 
-    And how much of it is localizing, learned if they sample nothing, and sampling: the rest.
+    And how much of it is localizing, as measured without sampling, and how much sampling, the rest.
     """
     rng = np.random.default_rng(0)
     size = (four_transformers.SIZE,) * 2
