@@ -21,13 +21,14 @@ def channels_to_first(images):
     return ops.moveaxis(images, len(images.shape) - 1, 1)
 
 
-def weighted_along(axis, images, weights):
+def weighted_along(axis, images, weights, product=ops.matmul):
     """`images` with their `axis` replaced: each new place the sum of the old ones by `weights`.
 
     Args:
         axis: int, at least 1: axis 0 is the batch.
         images: Of any rank.
         weights: (new size, old size).
+        product: The matrix product to use.
     """
     sizes, weights = ops.shape(images)[1:], ops.cast(weights, images.dtype)
     before, (size, *after) = sizes[: axis - 1], sizes[axis - 1 :]
@@ -35,7 +36,7 @@ def weighted_along(axis, images, weights):
     # Not `tensordot`: it moves the axis to the end and back, and LiteRT knows it not from PyTorch.
     # Not `@` either: NumPy's makes float32 of bfloat16.
     if isinstance(columns, int) and columns == 1:
-        images = ops.matmul(ops.reshape(images, (-1, size)), ops.transpose(weights))
+        images = product(ops.reshape(images, (-1, size)), ops.transpose(weights))
     else:
-        images = ops.matmul(weights, ops.reshape(images, (-1, size, columns)))
+        images = product(weights, ops.reshape(images, (-1, size, columns)))
     return ops.reshape(images, (-1, *before, weights.shape[0], *after))

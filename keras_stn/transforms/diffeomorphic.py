@@ -11,6 +11,7 @@ from keras import ops
 
 from keras_stn.ops.axes import weighted_along
 from keras_stn.ops.kernels.barrier import compute_once
+from keras_stn.ops.products import product
 from keras_stn.transforms.base import Transform
 from keras_stn.transforms.fields import as_field, read_field, targets, with_points
 from keras_stn.transforms.lattice import check_control_points, lattice_size
@@ -114,7 +115,7 @@ class Diffeomorphic(Transform):
         for axis, size in enumerate(sizes, start=1):
             weights, further = weigh(size, len(sizes))
             reach = [further, *reach]  # (x, y[, z])
-            velocity = weighted_along(axis, velocity, weights)
+            velocity = weighted_along(axis, velocity, weights, product)
         reach = ops.cast(np.array(reach), velocity.dtype)
         points = targets(ops.shape(velocity)[1:-1], velocity, align_corners=True)
         flow = velocity * 2.0**-self.squarings

@@ -9,6 +9,7 @@ import numpy as np
 from keras import ops
 
 from keras_stn.ops.coordinates import check_output_size, identity_grid
+from keras_stn.ops.products import product
 from keras_stn.transforms.base import Transform
 from keras_stn.transforms.lattice import check_control_points, lattice, lattice_size
 
@@ -90,15 +91,14 @@ class ThinPlateSpline(Transform):
         # The spline of how far each control point moves: nothing moves at the identity, exactly.
         moves = theta - ops.cast(self.identity(), theta.dtype)
         moves = ops.reshape(moves, (-1, theta.shape[1] // 2, 2))
-        # Not `ops.matmul`, which lowers float64 on some backends.
-        weights = ops.cast(_solution(self._size), theta.dtype) @ moves
+        weights = product(ops.cast(_solution(self._size), theta.dtype), moves)
         control = lattice(self._size)
         square = sum(
             ops.square(points[..., axis : axis + 1] - ops.cast(control[:, axis], theta.dtype))
             for axis in range(2)
         )
         features = ops.concatenate([_bend(square), ops.ones_like(points[..., :1]), points], axis=-1)
-        return points + features @ weights
+        return points + product(features, weights)
 
     @property
     def _size(self):

@@ -25,7 +25,7 @@ def tolerance(control_points, dtype="float32"):
     hundredth of a pixel in an image of 200. In float64 it is the identity's control points,
     float32, that are not exactly on the lattice.
     """
-    return 1e-7 if dtype == "float64" else 1e-8 * np.max(control_points) ** 4
+    return 1e-7 if dtype == "float64" else max(5e-7, 1e-8 * np.max(control_points) ** 4)
 
 
 def lattice(control_points):

@@ -1,0 +1,106 @@
+"""Products of coordinates keep all of their bits, whatever a matrix unit would do with them."""
+
+import types
+
+import keras
+import numpy as np
+import pytest
+
+from keras_stn import transforms
+from keras_stn.ops import products
+from tests.backend import BACKEND, assert_close, differentiable, float64, to_numpy
+
+FAMILIES = [
+    *map(transforms.get, ("affine", "similarity", "projective", "thin_plate_spline")),
+    transforms.Rotation((5, 7)),
+    transforms.Displacement(3),
+    transforms.Diffeomorphic(3, squarings=2),
+]
+
+
+def factors(rng, dtype="float32", shared=64):
+    a, b = rng.normal(size=(2, 5, shared)), rng.normal(size=(2, shared, 3))
+    return [array.astype(dtype) for array in (a, b)]
+
+
+def thetas(family):
+    rng = np.random.default_rng(0)
+    theta = family.identity() + rng.normal(0, 0.1, (2, family.num_params()))
+    return keras.ops.convert_to_tensor(theta.astype("float32"))
+
+
+@pytest.mark.parametrize("dtype", ["float32", "float64", "bfloat16"])
+def test_a_product_in_the_dtype_of_its_factors(dtype, rng):
+    with float64():
+        a, b = (keras.ops.cast(array, dtype) for array in factors(rng, "float64"))
+        found = products.product(a, b)
+        wide = [
+            to_numpy(keras.ops.cast(x, "float32" if dtype == "bfloat16" else dtype)) for x in (a, b)
+        ]
+        assert_close(found, wide[0].astype("float64") @ wide[1].astype("float64"), scale=10)
+        assert keras.backend.standardize_dtype(found.dtype) == dtype
+
+
+@pytest.mark.skipif(
+    BACKEND not in ("tensorflow", "torch"), reason="where no precision can be asked for"
+)
+def test_where_bits_may_be_dropped_more_are_taken(rng, monkeypatch):
+    a, b = factors(rng, shared=4096)
+    monkeypatch.setattr(products, "may_round", lambda x: True)
+    found = products.product(*map(keras.ops.convert_to_tensor, (a, b)))
+    assert keras.backend.standardize_dtype(found.dtype) == "float32"
+    # Rounded once: to add up so many float32 would cost more.
+    np.testing.assert_array_max_ulp(to_numpy(found), (a.astype("float64") @ b).astype("float32"), 1)
+
+
+@pytest.mark.skipif(BACKEND != "torch", reason="of torch")
+def test_torch_may_round_on_a_gpu_and_under_autocast():
+    import torch
+
+    assert products.may_round(types.SimpleNamespace(is_cuda=True))
+    assert not products.may_round(torch.zeros(1, device="cpu"))
+    with torch.autocast("cpu", torch.bfloat16):
+        assert products.may_round(torch.zeros(1, device="cpu"))
+
+
+@pytest.mark.skipif(BACKEND != "tensorflow", reason="of TensorFlow")
+def test_tensorflow_may_round_where_there_is_more_than_a_cpu(monkeypatch):
+    import tensorflow as tf
+
+    cpus = tf.config.list_logical_devices("CPU")
+    assert products.may_round(None) == (tf.config.list_logical_devices() != cpus)
+    monkeypatch.setattr(
+        tf.config, "list_logical_devices", lambda kind=None: cpus if kind else [*cpus, "a GPU"]
+    )
+    assert products.may_round(None)
+
+
+@pytest.mark.skipif(BACKEND != "jax", reason="of JAX")
+@pytest.mark.parametrize("gradient", [False, True])
+@pytest.mark.parametrize("family", FAMILIES, ids=repr)
+def test_every_product_of_a_jax_program_asks_for_all_bits(family, gradient):
+    import jax
+
+    def grid(theta):
+        return family.grid(theta, (5, 7))
+
+    lowered = jax.jit(differentiable(grid) if gradient else grid).lower(thetas(family))
+    asked = [line for line in lowered.as_text().splitlines() if "dot_general" in line]
+    assert [line for line in asked if "precision = [HIGHEST, HIGHEST]" not in line] == []
+    assert asked or not isinstance(family, (transforms.ThinPlateSpline, transforms.Diffeomorphic))
+
+
+@pytest.mark.skipif(BACKEND != "torch", reason="the autocast of torch")
+@pytest.mark.parametrize("family", FAMILIES, ids=repr)
+def test_grids_are_the_same_under_autocast(family):
+    import torch
+
+    theta = thetas(family)
+    points = torch.rand(2, 4, 2, device=theta.device)
+    with torch.autocast(theta.device.type, torch.bfloat16):
+        cast = family.grid(theta, (5, 7)), family.transform_points(theta, points)
+    for found, expected in zip(
+        cast, (family.grid(theta, (5, 7)), family.transform_points(theta, points)), strict=True
+    ):
+        assert found.dtype == torch.float32
+        np.testing.assert_allclose(to_numpy(found), to_numpy(expected), atol=1e-6)
