@@ -4,6 +4,7 @@ import keras
 import numpy as np
 import pytest
 
+from keras_stn import ops
 from keras_stn.ops.kernels.barrier import compute_both_once, compute_once
 from tests.backend import BACKEND, gradients, to_numpy, xla_program
 
@@ -60,6 +61,17 @@ def test_the_compiled_program_has_them():
     # The gradient has the forward one, and one of its own.
     one, both = (fences(slope(barrier), x) for barrier in (compute_once, compute_both_once))
     assert both > one >= 1
+
+
+@pytest.mark.skipif(BACKEND not in ("jax", "tensorflow"), reason="where XLA compiles")
+def test_samples_that_are_sampled_again_are_computed_once():
+    grid = ops.affine_grid(keras.ops.convert_to_tensor(np.eye(2, 3, dtype="float32")[None]), (5, 6))
+
+    def warp(images):
+        return ops.grid_sample(images, grid, data_format="channels_last")
+
+    images = np.random.default_rng(0).normal(size=(1, 5, 6, 2)).astype("float32")
+    assert fences(lambda x: warp(warp(x)), images) > fences(warp, images) >= 1
 
 
 @pytest.mark.skipif(BACKEND != "jax", reason="the transformations of JAX")

@@ -33,7 +33,9 @@ def take(pixels, index, salt=0):
 
 def interpolate(images, axes, *, interpolation, fill_mode):
     """Same meaning as `portable.interpolate`."""
-    return _interpolate(images, tuple(axes), interpolation, fill_mode, (0,) * len(axes))
+    samples = _interpolate(images, tuple(axes), interpolation, fill_mode, (0,) * len(axes))
+    # Else a sampler that reads these computes each of them for every read.
+    return compute_once(samples)
 
 
 @functools.partial(jax.custom_jvp, nondiff_argnums=(2, 3, 4))

@@ -53,7 +53,8 @@ def interpolate(images, axes, *, interpolation, fill_mode):
     """Same meaning as `portable.interpolate`."""
     modes = {"interpolation": interpolation, "fill_mode": fill_mode}
     if inside_xla():
-        return _interpolate(images, axes, (0,) * len(axes), modes)
+        # Else a sampler that reads these samples computes each of them for every read.
+        return compute_once(_interpolate(images, axes, (0,) * len(axes), modes))
     return portable.interpolate(images, axes, read=take, **modes)
 
 
