@@ -11,6 +11,9 @@ import numpy as np
 import pytest
 from hypothesis import settings
 
+# On a GPU: finite differences need all bits of the networks that tests watch.
+torch.backends.cudnn.allow_tf32 = False
+
 settings.register_profile("local", deadline=None, max_examples=25)
 settings.register_profile("ci", deadline=None, max_examples=25, derandomize=True)
 settings.load_profile("ci" if os.environ.get("CI") else "local")

@@ -186,7 +186,7 @@ def test_a_picture_an_epoch_and_a_film(tmp_path):
 @pytest.mark.gradient
 def test_a_training_that_stops_early_has_its_film(tmp_path):
     model = classifier(spatial_transformer())
-    stopping = keras.callbacks.EarlyStopping("loss", patience=1)
+    stopping = keras.callbacks.EarlyStopping("loss", patience=2, baseline=-1.0)
     gallery = callbacks.TransformerGallery(IMAGES, tmp_path, max_images=1, animation="film.gif")
     model.fit(IMAGES, TARGETS, epochs=9, verbose=0, callbacks=[stopping, gallery])
     assert names(tmp_path) == [*pictures(0, 1, 2), "film.gif"]

@@ -93,7 +93,7 @@ def test_the_gradient_of_the_localizer_by_finite_differences():
     def loss():
         return model.evaluate(IMAGES, TARGETS, verbose=0)
 
-    square, step = 0.0, 5e-3
+    square, step = 0.0, 3e-4  # short: the loss has kinks where a sample passes a pixel
     for variable in stn.trainable_variables:
         start = to_numpy(variable).copy()
         for index in np.ndindex(*start.shape):

@@ -180,7 +180,7 @@ class Reshaped(layers.Layer):
 
     def call(self, images):
         mean = keras.ops.mean(images, axis=(1, 2, 3))
-        return keras.ops.reshape(mean, (-1, *[1] * len(self.shape))) * np.ones(self.shape, "f4")
+        return keras.ops.reshape(mean, (-1, *[1] * len(self.shape))) * keras.ops.ones(self.shape)
 
 
 NETWORKS = {

@@ -6,7 +6,7 @@ import pytest
 from keras import layers
 
 from keras_stn import SpatialTransformer
-from tests.backend import BACKEND, to_numpy
+from tests.backend import BACKEND, full_precision, to_numpy
 from tests.layers.models import MeanFeatures, random_images
 
 # PyTorch: "auto" means eager there, and True hands the model to torch.compile, which needs a C++
@@ -119,13 +119,14 @@ def test_a_dead_network_is_noticed():
 )
 def test_fits_evaluates_and_predicts(jit_compile, options):
     images, targets = blobs(20)  # batches of 8, 8 and 4
-    model, stn, _ = trained(network(), jit_compile=jit_compile, epochs=4, **options)
-    untouched = np.mean((images - targets) ** 2)
-    loss = model.evaluate(images, targets, batch_size=8, verbose=0)
-    assert loss < 0.95 * untouched
-    predicted = model.predict(images, batch_size=8, verbose=0)
-    np.testing.assert_allclose(np.mean((predicted - targets) ** 2), loss, rtol=1e-4)
-    np.testing.assert_allclose(predicted, to_numpy(stn(images)), atol=1e-5)
+    with full_precision():
+        model, stn, _ = trained(network(), jit_compile=jit_compile, epochs=4, **options)
+        untouched = np.mean((images - targets) ** 2)
+        loss = model.evaluate(images, targets, batch_size=8, verbose=0)
+        assert loss < 0.95 * untouched
+        predicted = model.predict(images, batch_size=8, verbose=0)
+        np.testing.assert_allclose(np.mean((predicted - targets) ** 2), loss, rtol=1e-4)
+        np.testing.assert_allclose(predicted, to_numpy(stn(images)), atol=1e-5)
 
 
 @pytest.mark.gradient

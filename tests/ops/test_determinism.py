@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 
 from keras_stn import ops
-from tests.backend import BACKEND, compiled, differentiable, to_numpy, traced
+from tests.backend import compiled, differentiable, on_a_cpu, to_numpy, traced
 
 SHAPE = (8, 96, 96, 3)
 RUNS = 3
@@ -14,19 +14,6 @@ some_modes = pytest.mark.parametrize(
     ("interpolation", "fill_mode"), [("bilinear", "constant"), ("bicubic", "wrap")]
 )
 compile_or_not = pytest.mark.parametrize("compile", [False, True], ids=["eager", "compiled"])
-
-
-def on_a_cpu():
-    """Whether the active backend calculates on a CPU."""
-    if BACKEND == "jax":
-        import jax
-
-        return jax.default_backend() == "cpu"
-    if BACKEND == "tensorflow":
-        import tensorflow as tf
-
-        return not tf.config.list_logical_devices("GPU")
-    return str(getattr(keras.ops.ones(()), "device", "cpu")) == "cpu"
 
 
 pytestmark = pytest.mark.skipif(

@@ -17,6 +17,7 @@ from tests.ops.inputs import SIZES, images, points
 if BACKEND != "torch":
     pytest.skip("the transformations of torch", allow_module_level=True)
 
+DEVICE = keras.ops.zeros(()).device  # where Keras takes every tensor to
 TOLERANCE = {"rtol": 1e-12, "atol": 1e-12}
 NATIVE = [
     (2, {"interpolation": "bilinear", "fill_mode": "constant", "fill_value": 0.6}),
@@ -60,9 +61,11 @@ def energy(options):
 
 
 def arguments(rng, ndim, count=4, channels=2):
-    image = torch.tensor(images(rng, ndim, channels=channels), requires_grad=True)
-    grid = points(rng, SIZES[ndim], count=count, reach=0.4)
-    return image, torch.tensor(grid, requires_grad=True)
+    arrays = (
+        images(rng, ndim, channels=channels),
+        points(rng, SIZES[ndim], count=count, reach=0.4),
+    )
+    return tuple(torch.tensor(array, device=DEVICE, requires_grad=True) for array in arrays)
 
 
 def plain(*tensors):
@@ -122,7 +125,7 @@ def test_func_grad(ndim, options, rng):
 @native_and_portable
 def test_jvp(ndim, options, rng):
     args = plain(*arguments(rng, ndim))
-    tangents = tuple(torch.tensor(rng.normal(size=arg.shape)) for arg in args)
+    tangents = tuple(torch.tensor(rng.normal(size=arg.shape), device=DEVICE) for arg in args)
     fn = sampler(options)
     value, tangent = torch.func.jvp(fn, args, tangents)
     assert_close(value, fn(*args))
@@ -131,7 +134,7 @@ def test_jvp(ndim, options, rng):
     )
     assert_close(tangent, (ahead - behind) / 2e-6, rtol=1e-6, atol=1e-6)
     _, pull = torch.func.vjp(fn, *args)
-    cotangent = torch.tensor(rng.normal(size=value.shape))
+    cotangent = torch.tensor(rng.normal(size=value.shape), device=DEVICE)
     pulled = sum((a * b).sum() for a, b in zip(pull(cotangent), tangents, strict=True))
     assert_close((cotangent * tangent).sum(), pulled)
 
@@ -239,7 +242,8 @@ def test_images_that_need_no_gradient_get_none(wanted, ndim, options, rng):
 
 def test_second_derivatives_to_theta_alone(rng):
     image = arguments(rng, 2)[0].detach()
-    theta = torch.tensor(np.eye(2, 3)[None].repeat(2, 0) * 0.83, requires_grad=True)
+    theta = np.eye(2, 3)[None].repeat(2, 0) * 0.83
+    theta = torch.tensor(theta, device=DEVICE, requires_grad=True)
     with Masks() as masks:
         samples = sampler(NATIVE[0][1])(image, ops.affine_grid(theta, (3, 4)))
         (first,) = torch.autograd.grad(samples.square().sum(), theta, create_graph=True)
