@@ -15,6 +15,15 @@ MEMORY_SHAPE = "16×224×224×3"
 LAYER_SHAPE = "256×32×32×1"
 
 
+def enlarged(times):
+    """`SHAPES` with so many times the batch: what keeps an accelerator busy."""
+    found = {}
+    for batch, *rest in SHAPES.values():
+        shape = (times * batch, *rest)
+        found["×".join(map(str, shape))] = shape
+    return found
+
+
 def inputs(shape):
     """Seeded images, thetas and the gradient that comes from above; channels last, float32.
 

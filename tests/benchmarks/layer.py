@@ -49,5 +49,7 @@ def functions(shape):
     def without_gradients(fn):
         with torch.no_grad():
             fn(images)
+        if torch.cuda.is_available():
+            torch.cuda.synchronize()
 
     return {"layer": lambda: without_gradients(layer), "ops": lambda: without_gradients(by_hand)}

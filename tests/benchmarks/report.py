@@ -1,16 +1,16 @@
-"""docs/benchmarks.md from docs/benchmarks.json."""
+"""The page of a run, from its JSON."""
 
 import numpy as np
 
-from tests.benchmarks.cases import LAYER_SHAPE, MEMORY_SHAPE, SHAPES, TASKS
+from tests.benchmarks.cases import LAYER_SHAPE, MEMORY_SHAPE, TASKS
 from tests.benchmarks.timing import geometric_mean
 
 NATIVE = ("torch", "torch F.affine_grid + F.grid_sample")
 COMPILED = ("jax jit", "tensorflow XLA")
 
-HEADER = """# Benchmarks
+HEADER = """# Benchmarks{where}
 
-Written by `python -m tests.benchmarks` (extra `benchmark`), from `benchmarks.json` beside it.
+Written by `{command}` (extra `benchmark`), from the JSON file beside it.
 Bilinear, `fill_mode="constant"`, `align_corners=True`, float32; affine thetas that zoom in a
 little, turn and shift. Each function is called twice in turn with the others of its process, and
 the second call is timed, 5 to 15 rounds, in two processes. Ratios are **theirs / ours**, above 1
@@ -24,16 +24,19 @@ tells why the numbers are what they are.
 def markdown(results):
     """The page."""
     rows = merged(results["speed"])
-    parts = [HEADER, f"Machine: {results['machine']}.\n"]
+    where = "" if results["memory"] else " on a GPU"
+    parts = [HEADER.format(where=where, command=results["command"])]
+    parts.append(f"Machine: {results['machine']}.\n")
     parts.append(", ".join(f"{name} {v}" for name, v in results["versions"].items()) + ".\n")
     parts += ["## Ratios\n", ratio_table(rows), "## Against torch's native kernel\n"]
     parts.append(
-        "JAX and TensorFlow under XLA against `F.affine_grid` + `F.grid_sample` on the same "
-        "machine, in processes run in turn: torch's median milliseconds over ours.\n"
+        "What XLA compiles against `F.affine_grid` + `F.grid_sample` on the same machine, in "
+        "processes run in turn: torch's median milliseconds over ours.\n"
     )
     parts += [native_table(rows), "## Milliseconds\n", time_table(rows)]
-    parts += ["## Memory\n", memory_table(results["memory"]), "## The layer\n"]
-    parts.append(layer_table(results["layer"]))
+    if results["memory"]:
+        parts += ["## Memory\n", memory_table(results["memory"])]
+    parts += ["## The layer\n", layer_table(results["layer"])]
     return "\n".join(parts)
 
 
@@ -60,6 +63,11 @@ def table(header, rows):
     return "\n".join("| " + " | ".join(line) + " |" for line in lines) + "\n"
 
 
+def shapes(rows):
+    """The names of the shapes measured, in their order."""
+    return list(dict.fromkeys(shape for *_, shape in rows))
+
+
 def contestants(rows):
     """(mode, name) in the order measured."""
     return list(dict.fromkeys((mode, name) for mode, name, _, _ in rows))
@@ -70,7 +78,7 @@ def ratio_table(rows):
     lines = []
     for mode, name in contestants(rows):
         for task in TASKS:
-            found = [rows.get((mode, name, task, shape)) for shape in SHAPES]
+            found = [rows.get((mode, name, task, shape)) for shape in shapes(rows)]
             if name == "ours" or not any(found):
                 continue
             cells = [
@@ -79,21 +87,27 @@ def ratio_table(rows):
             ]
             mean = geometric_mean([row["ratio"] for row in found if row])
             lines.append([mode, name, task, *cells, f"**{mean:.2f}**"])
-    return table(["backend", "peer", "task", *SHAPES, "mean"], lines)
+    return table(["backend", "peer", "task", *shapes(rows), "mean"], lines)
 
 
 def native_table(rows):
     """torch's kernel over ours on the XLA backends."""
     lines = []
-    for mode in COMPILED:
+    for mode in [mode for mode in COMPILED if (mode, "ours") in contestants(rows)]:
         for task in TASKS:
             ratios = [
                 rows[(*NATIVE, task, shape)]["ms"] / rows[(mode, "ours", task, shape)]["ms"]
-                for shape in SHAPES
+                for shape in shapes(rows)
             ]
             cells = [f"{ratio:.2f}" for ratio in ratios]
             lines.append([mode, task, *cells, f"**{geometric_mean(ratios):.2f}**"])
-    return table(["backend", "task", *SHAPES, "mean"], lines)
+    return table(["backend", "task", *shapes(rows), "mean"], lines)
+
+
+def milliseconds(row):
+    """Median and interquartile range."""
+    digits = 1 if row["ms"] >= 1 else 2
+    return f"{row['ms']:.{digits}f} ± {row['iqr']:.{digits}f}"
 
 
 def time_table(rows):
@@ -101,11 +115,11 @@ def time_table(rows):
     lines = []
     for mode, name in contestants(rows):
         for task in TASKS:
-            found = [rows.get((mode, name, task, shape)) for shape in SHAPES]
+            found = [rows.get((mode, name, task, shape)) for shape in shapes(rows)]
             if any(found):
-                cells = [f"{row['ms']:.1f} ± {row['iqr']:.1f}" if row else "" for row in found]
+                cells = [milliseconds(row) if row else "" for row in found]
                 lines.append([mode, name, task, *cells])
-    return table(["backend", "who", "task", *SHAPES], lines)
+    return table(["backend", "who", "task", *shapes(rows)], lines)
 
 
 def memory_table(memory):
