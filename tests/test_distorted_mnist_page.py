@@ -8,7 +8,8 @@ from PIL import Image
 from distorted_mnist.runs import Folder, Result, Run
 from tests import docs_scripts
 
-TABLES = ("settings", "errors", "orderings", "longer", "distortions", "four")
+LONGER = ("steps-12000", "steps-100000")
+TABLES = ("settings", "errors", "orderings", *LONGER, "distortions", "four")
 MARKS = "\n".join(f"{name}:\n<!-- table: {name} -->\n<!-- end -->\n" for name in TABLES)
 SETTINGS = {
     "backend": "jax",
@@ -69,6 +70,8 @@ def runs(tmp_path):
 def test_results_are_kept_and_written_to_the_page(page, runs):
     page.main(["--keep", str(runs)])
     page.KEPT.joinpath("cost-torch-float32.json").write_text(json.dumps(COST))
+    on_gpu = json.dumps(COST | {"machine": "cuda:0; a larger machine, 16 cores"})
+    page.KEPT.joinpath("cost-torch-float32-gpu.json").write_text(on_gpu)
     page.main([])
     text = page.PAGE.read_text()
     assert "3 runs, seeds 0: jax, bfloat16, 6,000 batches of 128, tested on test digits" in text
@@ -83,7 +86,8 @@ def test_results_are_kept_and_written_to_the_page(page, runs):
         "| torch, float32 | 16 | 6 % (5 to 7) | 2 % (1 to 3) | 4 % (4 to 5) "
         "| 12 % (10 to 13) | 4 % (3 to 5) | 8 % (7 to 9) |" in text
     )
-    assert "Machine: a machine, 2 cores." in text
+    assert "| torch, float32, cuda:0 | 16 | 6 % (5 to 7)" in text
+    assert "Machines: a machine, 2 cores; cuda:0; a larger machine, 16 cores." in text
     assert {path.name for path in page.IMAGES.iterdir()} == {"E.gif", "table.png"}
     page.main([])
     assert page.PAGE.read_text() == text
@@ -91,16 +95,27 @@ def test_results_are_kept_and_written_to_the_page(page, runs):
 
 def test_runs_of_more_steps_have_a_table_of_their_own(page, runs, tmp_path):
     page.main(["--keep", str(runs)])
-    folder = Folder(tmp_path / "longer", SETTINGS | {"steps": 12_000})
-    folder.add(Run("RTS", "st-cnn", "affine", 1), Result(399_000, 80, 10_000, 3600.0))
-    folder.write_results()
-    errors = page.PAGE.read_text().partition("longer:")[0]
-    page.main(["--keep", str(folder.path)])
-    usual, _, longer = page.PAGE.read_text().partition("longer:")
-    assert usual == errors
-    assert "1 runs, seeds 1: jax, bfloat16, 12,000 batches of 128" in longer
-    assert "| network | RTS |" in longer
-    assert "| ST-CNN affine | **0.80** ± 0.09 (0.5) |" in longer
+    before = page.PAGE.read_text()
+    for name, task, model, steps in [
+        ("steps-12000", "RTS", "st-cnn", 12_000),
+        ("steps-100000", "addition", "st-fcn", 100_000),
+    ]:
+        folder = Folder(tmp_path / name, SETTINGS | {"steps": steps})
+        run = Run(task, model, "affine", 0)
+        folder.add(run, Result(399_000, 80, 10_000, 3600.0))
+        folder.write_results()
+        (folder.of(run) / "looks").mkdir()
+        Image.new("L", (4, 4)).save(folder.of(run) / "looks" / "training.gif")
+        page.main(["--keep", str(folder.path)])
+        text = page.PAGE.read_text()
+        usual, _, longer = text.partition(f"{name}:")
+        assert usual == before.partition(f"{name}:")[0]
+        longer = longer.partition("<!-- end -->")[0]
+        assert f"1 runs, seeds 0: jax, bfloat16, {steps:,} batches of 128" in longer
+        assert f"| network | {task} |" in longer
+        assert f"| {model.upper()} affine | **0.80** ± 0.09 (" in longer
+        before = text
+    assert {path.name for path in page.IMAGES.glob("*-*")} == {"addition-100000.gif"}
 
 
 def test_page_is_what_its_script_makes_of_what_is_kept():

@@ -4,9 +4,8 @@
     python docs/figures/distorted_mnist.py --keep FOLDER  first copy the results of this folder
 
 A folder of runs is kept as its settings, its results and, of the runs that the page shows, what
-the transformer made of digits over training; runs of other than the usual number of steps as
-settings and results alone, in a folder of their own. Costs are the JSON files of
-`python -m distorted_mnist.cost`.
+the transformer made of digits over training; runs of other than the usual number of steps in a
+folder of their own. Costs are the JSON files of `python -m distorted_mnist.cost`.
 """
 
 from __future__ import annotations
@@ -34,6 +33,7 @@ SHOWN = [
     Run(task, "st-cnn", "thin_plate_spline" if task == "E" else "affine", 0)
     for task in ("R", "RTS", "P", "E", "TC", "addition")
 ]
+SHOWN_LONGER = [Run("addition", "st-fcn", "affine", 0)]
 SHARES = [  # of a step, that four transformers add
     f"{what}_{part}"
     for what in ("training", "inference")
@@ -57,17 +57,17 @@ def main(arguments=None):
 def keep(folder):
     """Copies what a folder of runs holds."""
     steps = json.loads((folder / SETTINGS).read_text())["steps"]
-    kept = KEPT if steps == STEPS else KEPT / f"steps-{steps}"
+    kept, shown, ending = KEPT, SHOWN, ""
+    if steps != STEPS:
+        kept, shown, ending = KEPT / f"steps-{steps}", SHOWN_LONGER, f"-{steps}"
     kept.mkdir(parents=True, exist_ok=True)
     for name in (SETTINGS, RESULTS):
         shutil.copyfile(folder / name, kept / name)
-    if kept != KEPT:
-        return
     IMAGES.mkdir(parents=True, exist_ok=True)
-    for run in SHOWN:
+    for run in shown:
         looks = folder / run.name / "looks" / "training.gif"
         if looks.exists():
-            shutil.copyfile(looks, IMAGES / f"{run.task}.gif")
+            shutil.copyfile(looks, IMAGES / f"{run.task}{ending}.gif")
 
 
 def page(text):
@@ -81,7 +81,7 @@ def page(text):
             "settings": [settings_line(KEPT)],
             "errors": table.markdown(found).splitlines(),
             "orderings": [f"- {sentence}: {told}." for sentence, told in table.orderings(found)],
-            "longer": longer(),
+            **longer(),
             "distortions": distortion_table(costs) if costs else ["Not measured yet."],
             "four": four_table(costs) if costs else [],
         },
@@ -102,12 +102,13 @@ def settings_line(folder):
 
 
 def longer():
-    """What the networks that were trained for another number of steps did."""
-    lines = []
-    for folder in sorted(KEPT.glob("steps-*")):
+    """What the networks that were trained for another number of steps did: a table for each."""
+    tables = {}
+    for folder in KEPT.glob("steps-*"):
         found = table.cells(read_results(folder / RESULTS))
-        lines += [settings_line(folder), "", *table.markdown(found).splitlines(), ""]
-    return lines[:-1]
+        lines = [settings_line(folder), "", *table.markdown(found).splitlines()]
+        tables[folder.name] = lines
+    return tables
 
 
 def distortion_table(costs):
@@ -122,7 +123,7 @@ def distortion_table(costs):
                 "{:.1f} ({:.1f}-{:.1f})".format(*row[what])
                 for what in ("drawing", "distorting", "fcn", "cnn", "st-fcn", "st-cnn")
             )
-            lines.append(f"| {cost['backend']}, {cost['precision']} | {row['task']} | {cells} |")
+            lines.append(f"| {circumstances(cost)} | {row['task']} | {cells} |")
     return lines
 
 
@@ -139,9 +140,16 @@ def four_table(costs):
                 "{:.0f} % ({:.0f} to {:.0f})".format(*(100 * share for share in row[what]))
                 for what in SHARES
             )
-            lines.append(f"| {cost['backend']}, {cost['precision']} | {row['images']} | {cells} |")
-    machines = {cost["machine"].partition("; ")[2] for cost in costs}
-    return [*lines, "", f"Machine: {', '.join(sorted(machines))}."]
+            lines.append(f"| {circumstances(cost)} | {row['images']} | {cells} |")
+    machines = {cost["machine"].removeprefix("cpu; ").removeprefix("cpu:0; ") for cost in costs}
+    return [*lines, "", f"Machines: {'; '.join(sorted(machines))}."]
+
+
+def circumstances(cost):
+    """Backend and precision, and the device where it is no CPU."""
+    device = cost["machine"].partition("; ")[0]
+    parts = [cost["backend"], cost["precision"], *([] if device.startswith("cpu") else [device])]
+    return ", ".join(parts)
 
 
 if __name__ == "__main__":

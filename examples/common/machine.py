@@ -16,8 +16,18 @@ TRAINING_BACKENDS = ("tensorflow", "jax", "torch")
 def device():
     """The device that the backend computes on, in its own words."""
     if keras.backend.backend() == "torch":
-        return str(keras.ops.zeros(()).device)
-    return keras.distribution.list_devices()[0]
+        import torch
+
+        found = keras.ops.zeros(()).device
+        return (
+            f"{found} ({torch.cuda.get_device_name(found)})" if found.type == "cuda" else str(found)
+        )
+    found = keras.distribution.list_devices()[0]
+    if keras.backend.backend() == "jax" and not found.startswith("cpu"):
+        import jax
+
+        return f"{found} ({jax.devices()[0].device_kind})"
+    return found
 
 
 def check_backend():

@@ -33,12 +33,18 @@ class Recipe:
     epochs: int = 10
     batch_size: int = 256
 
-    def compile(self, model, steps):
+    def compile(self, model, steps, steps_per_execution=1):
         """Compiles `model` for a run of so many steps."""
         loss = keras.losses.CategoricalCrossentropy(from_logits=True)
         # On a CPU, TensorFlow's own convolutions are faster than those that XLA compiles.
         jit_compile = False if keras.backend.backend() == "tensorflow" else "auto"
-        model.compile(self._optimizer(steps), loss, metrics=["accuracy"], jit_compile=jit_compile)
+        model.compile(
+            self._optimizer(steps),
+            loss,
+            metrics=["accuracy"],
+            jit_compile=jit_compile,
+            steps_per_execution=steps_per_execution,
+        )
 
     def _optimizer(self, steps):
         rate = self.learning_rate

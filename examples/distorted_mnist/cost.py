@@ -1,6 +1,7 @@
 """What distorting costs beside training, and four spatial transformers beside none.
 
     python -m distorted_mnist.cost [--output FILE] [--mixed-precision] [--turns N] [--images N ...]
+        [--tasks TASK ...]
 
 in `examples/`, on the backend of `KERAS_BACKEND`. What is compared takes turns.
 """
@@ -41,11 +42,14 @@ def main(arguments=None):
         default=HOUSE_NUMBERS,
         help="of batches for the four transformers; default: 16 128",
     )
+    parser.add_argument(
+        "--tasks", choices=TASKS, nargs="*", default=TASKS, help="to distort for; default: all"
+    )
     options = parser.parse_args(arguments)
     precision = "mixed_bfloat16" if options.mixed_precision else "float32"
     keras.config.set_dtype_policy(precision)
     rows = []
-    for name in TASKS:
+    for name in options.tasks:
         rows.append({"task": name, **distortion_cost(name, options.turns)})
         print(json.dumps(rows[-1]), flush=True)
     four = []
