@@ -18,6 +18,7 @@ PACKAGE = pathlib.Path(keras_stn.__file__).parent
 # module of a package that no other line names.
 LEVELS = [
     "keras_stn.ops.axes",
+    "keras_stn.ops.products",
     "keras_stn.ops.fusing",
     "keras_stn.ops.coordinates",
     "keras_stn.ops.grids",

@@ -21,7 +21,7 @@ from keras_stn.callbacks import TransformerGallery
 ROUNDS = 20  # into which a run is divided: after each it is logged and can be resumed
 PICTURES = 5  # in the animation of where a network looks, and the start
 SHOWN = 8  # digits in them
-# Between two steps, `fit` on JAX takes longer than a GPU takes for one: it then rests less often.
+# On JAX, `fit` does more in Python between two executions than a GPU for a step of these networks.
 STEPS_PER_EXECUTION = 10 if keras.backend.backend() == "jax" else 1
 TEST_SEED = 2015
 TEST_BATCH = 500

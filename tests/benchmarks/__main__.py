@@ -3,7 +3,7 @@
 Takes about ten minutes on two cores; leave the machine alone meanwhile. Writes
 docs/benchmarks.json, and from it docs/benchmarks.md. With a GPU, for pages beside them:
 
-    python -m tests.benchmarks --backends torch jax --times 16 --output docs/benchmarks-gpu
+    python -m tests.benchmarks --backends torch jax --times 4 --output docs/benchmarks-gpu
 """
 
 import argparse
@@ -37,13 +37,13 @@ def work(backend, task, times):
     return json.loads(done.stdout.splitlines()[-1])
 
 
-def machine(accelerator):
-    """The accelerator, if there is one, the processor and how many of its cores there are."""
+def machine(accelerators):
+    """The accelerators, if there are any, the processor and how many of its cores there are."""
     info = pathlib.Path("/proc/cpuinfo")
     lines = info.read_text().splitlines() if info.exists() else []
     names = [line.split(":", 1)[1].strip() for line in lines if line.startswith("model name")]
     name = names[0] if names else platform.processor()
-    parts = [accelerator, name, f"{os.cpu_count()} cores", f"Python {platform.python_version()}"]
+    parts = [accelerators, name, f"{os.cpu_count()} cores", f"Python {platform.python_version()}"]
     return ", ".join(filter(None, parts))
 
 
@@ -56,8 +56,12 @@ def main(arguments=None):
         "--output", type=pathlib.Path, default=PAGE, help="the files' name without its end"
     )
     options = parser.parse_args(arguments)
-    accelerator = work(options.backends[0], "accelerator", options.times)
-    results = {"machine": machine(accelerator), "command": command(options)}
+    if command(options) != command(parser.parse_args([])) and options.output == PAGE:
+        parser.error("The page of all backends is not for a part of them. Pass another --output.")
+    found = [work(backend, "accelerator", options.times) for backend in options.backends]
+    accelerators = ", ".join(dict.fromkeys(filter(None, found)))
+    results = {"machine": machine(accelerators), "accelerators": accelerators}
+    results |= {"command": command(options)}
     results |= {"speed": [], "layer": {}, "memory": {}, "versions": {}}
     for task in TASKS:
         for backend in options.backends:
@@ -75,10 +79,12 @@ def main(arguments=None):
 def command(options):
     """The command that measures this again."""
     words = ["python -m tests.benchmarks"]
-    if options.backends != BACKENDS:
+    if tuple(options.backends) != BACKENDS:
         words += ["--backends", *options.backends]
     if options.times != 1:
         words += ["--times", str(options.times)]
+    if options.output != PAGE:
+        words += ["--output", str(options.output)]
     return " ".join(words)
 
 

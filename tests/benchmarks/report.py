@@ -24,17 +24,21 @@ tells why the numbers are what they are.
 def markdown(results):
     """The page."""
     rows = merged(results["speed"])
-    where = "" if results["memory"] else " on a GPU"
+    where = f" on {results['accelerators']}" if results["accelerators"] else ""
     parts = [HEADER.format(where=where, command=results["command"])]
     parts.append(f"Machine: {results['machine']}.\n")
     parts.append(", ".join(f"{name} {v}" for name, v in results["versions"].items()) + ".\n")
-    parts += ["## Ratios\n", ratio_table(rows), "## Against torch's native kernel\n"]
-    parts.append(
-        "What XLA compiles against `F.affine_grid` + `F.grid_sample` on the same machine, in "
-        "processes run in turn: torch's median milliseconds over ours.\n"
-    )
-    parts += [native_table(rows), "## Milliseconds\n", time_table(rows)]
-    if results["memory"]:
+    parts += ["## Ratios\n", ratio_table(rows)]
+    modes = {mode for mode, _ in contestants(rows)}
+    if NATIVE in contestants(rows) and modes.intersection(COMPILED):
+        parts.append("## Against torch's native kernel\n")
+        parts.append(
+            "What XLA compiles against `F.affine_grid` + `F.grid_sample` on the same machine, in "
+            "processes run in turn: torch's median milliseconds over ours.\n"
+        )
+        parts.append(native_table(rows))
+    parts += ["## Milliseconds\n", time_table(rows)]
+    if "/".join(NATIVE) in results["memory"]:
         parts += ["## Memory\n", memory_table(results["memory"])]
     parts += ["## The layer\n", layer_table(results["layer"])]
     return "\n".join(parts)

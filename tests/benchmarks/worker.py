@@ -1,6 +1,6 @@
 """Measures the active backend and prints JSON: `python -m tests.benchmarks.worker TASK TIMES`.
 
-TIMES multiplies the batch of all shapes.
+TIMES multiplies the batches of which the speed is measured.
 """
 
 # Loaded before TensorFlow.

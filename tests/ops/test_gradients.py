@@ -282,3 +282,18 @@ def test_the_checks_can_fail(rng):
     )
     with pytest.raises(AssertionError, match="Not equal to tolerance"):
         np.testing.assert_allclose(to_grid, wrong, **TOLERANCE)
+
+
+@pytest.mark.parametrize("compile", [False, True])
+@pytest.mark.parametrize("interpolation", ["bilinear", "bicubic"])
+def test_of_nothing(interpolation, compile):
+    # A device's share of a batch, say, when there are more devices than images.
+    args = np.zeros((0, 4, 5, 2), "float32"), np.zeros((0, 3, 3, 2), "float32")
+
+    def warp(images, grid):
+        return ops.grid_sample(
+            images, grid, interpolation=interpolation, data_format="channels_last"
+        )
+
+    found = gradients(warp, *args, compile=compile)
+    assert [gradient.shape for gradient in found] == [(0, 4, 5, 2), (0, 3, 3, 2)]

@@ -1,7 +1,5 @@
 """Products of coordinates keep all of their bits, whatever a matrix unit would do with them."""
 
-import types
-
 import keras
 import numpy as np
 import pytest
@@ -41,26 +39,26 @@ def test_a_product_in_the_dtype_of_its_factors(dtype, rng):
         assert keras.backend.standardize_dtype(found.dtype) == dtype
 
 
-@pytest.mark.skipif(
-    BACKEND not in ("tensorflow", "torch"), reason="where no precision can be asked for"
-)
-def test_where_bits_may_be_dropped_more_are_taken(rng, monkeypatch):
+@pytest.mark.skipif(BACKEND not in ("tensorflow", "torch"), reason="others need no way round")
+def test_by_way_of_float64_a_product_is_rounded_once(rng):
     a, b = factors(rng, shared=4096)
-    monkeypatch.setattr(products, "may_round", lambda x: True)
-    found = products.product(*map(keras.ops.convert_to_tensor, (a, b)))
+    found = products.wide(*map(keras.ops.convert_to_tensor, (a, b)))
     assert keras.backend.standardize_dtype(found.dtype) == "float32"
-    # Rounded once: to add up so many float32 would cost more.
+    # To add up so many float32 would cost more.
     np.testing.assert_array_max_ulp(to_numpy(found), (a.astype("float64") @ b).astype("float32"), 1)
 
 
 @pytest.mark.skipif(BACKEND != "torch", reason="of torch")
-def test_torch_may_round_on_a_gpu_and_under_autocast():
+def test_torch_may_round_on_a_gpu_if_told_so():
     import torch
 
-    assert products.may_round(types.SimpleNamespace(is_cuda=True))
-    assert not products.may_round(torch.zeros(1, device="cpu"))
-    with torch.autocast("cpu", torch.bfloat16):
-        assert products.may_round(torch.zeros(1, device="cpu"))
+    told = torch.get_float32_matmul_precision()
+    try:
+        for precision, rounds in [("high", True), ("medium", True), ("highest", False)]:
+            torch.set_float32_matmul_precision(precision)
+            assert products.may_round() == rounds
+    finally:
+        torch.set_float32_matmul_precision(told)
 
 
 @pytest.mark.skipif(BACKEND != "tensorflow", reason="of TensorFlow")
@@ -68,11 +66,16 @@ def test_tensorflow_may_round_where_there_is_more_than_a_cpu(monkeypatch):
     import tensorflow as tf
 
     cpus = tf.config.list_logical_devices("CPU")
-    assert products.may_round(None) == (tf.config.list_logical_devices() != cpus)
+    assert products.may_round() == (tf.config.list_logical_devices() != cpus)
     monkeypatch.setattr(
         tf.config, "list_logical_devices", lambda kind=None: cpus if kind else [*cpus, "a GPU"]
     )
-    assert products.may_round(None)
+    assert products.may_round()
+    with monkeypatch.context() as patched:
+        patched.setattr(tf.config.experimental, "tensor_float_32_execution_enabled", lambda: False)
+        assert not products.may_round()
+    a, b = map(tf.constant, factors(np.random.default_rng(0), shared=4096))
+    assert np.array_equal(products.product(a, b), products.wide(a, b))
 
 
 @pytest.mark.skipif(BACKEND != "jax", reason="of JAX")
@@ -104,3 +107,13 @@ def test_grids_are_the_same_under_autocast(family):
     ):
         assert found.dtype == torch.float32
         np.testing.assert_allclose(to_numpy(found), to_numpy(expected), atol=1e-6)
+
+
+@pytest.mark.skipif(BACKEND != "torch", reason="the meta device of torch")
+@pytest.mark.parametrize("family", FAMILIES, ids=repr)
+def test_shapes_are_inferred_without_values(family):
+    import torch
+
+    theta = torch.empty(2, family.num_params(), device="meta")
+    with keras.device("meta"):
+        assert family.grid(theta, (5, 7)).shape == (2, 5, 7, 2)

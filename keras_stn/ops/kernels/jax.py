@@ -33,9 +33,7 @@ def take(pixels, index, salt=0):
 
 def interpolate(images, axes, *, interpolation, fill_mode):
     """Same meaning as `portable.interpolate`."""
-    samples = _interpolate(images, tuple(axes), interpolation, fill_mode, (0,) * len(axes))
-    # Else a sampler that reads these computes each of them for every read.
-    return compute_once(samples)
+    return _interpolate(images, tuple(axes), interpolation, fill_mode, (0,) * len(axes))
 
 
 @functools.partial(jax.custom_jvp, nondiff_argnums=(2, 3, 4))
@@ -61,7 +59,7 @@ def _interpolate_jvp(interpolation, fill_mode, orders, primals, tangents):
         to_images = to_images.astype(samples.dtype)
         # The transpose computes indices and weights in different loops.
         once = tuple(compute_once(x) for x in axes)
-        if covers(interpolation, fill_mode, orders):
+        if covers(interpolation, fill_mode, orders) and 0 not in images.shape:
             tangent += _interpolate_by_windows(to_images, once)
         else:
             tangent += _interpolate(to_images, once, interpolation, fill_mode, orders)
@@ -108,7 +106,7 @@ def _interpolate_by_windows(images, axes):
 @fused
 def sample(images, grid, *, interpolation, fill_mode, fill_value, align_corners, data_format):
     """Same meaning as `portable.sample`."""
-    return portable.sample(
+    samples = portable.sample(
         images,
         grid,
         interpolation=interpolation,
@@ -119,3 +117,5 @@ def sample(images, grid, *, interpolation, fill_mode, fill_value, align_corners,
         interpolate=interpolate,
         read=take,
     )
+    # Else a sampler that reads these computes each of them for every read.
+    return compute_once(samples) if jnp.issubdtype(samples.dtype, jnp.floating) else samples

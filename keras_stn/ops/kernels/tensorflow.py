@@ -53,8 +53,7 @@ def interpolate(images, axes, *, interpolation, fill_mode):
     """Same meaning as `portable.interpolate`."""
     modes = {"interpolation": interpolation, "fill_mode": fill_mode}
     if inside_xla():
-        # Else a sampler that reads these samples computes each of them for every read.
-        return compute_once(_interpolate(images, axes, (0,) * len(axes), modes))
+        return _interpolate(images, axes, (0,) * len(axes), modes)
     return portable.interpolate(images, axes, read=take, **modes)
 
 
@@ -90,7 +89,7 @@ def _to_axes(upstream, images, axes, orders, modes):
 def _spread(samples, axes, shape, static_shape, orders, modes):
     """The adjoint of `_interpolate`: adds each sample to the pixels that it was read from."""
     scatter = _spread_taps
-    if covers(*modes.values(), orders) and None not in static_shape[1:]:
+    if covers(*modes.values(), orders) and None not in static_shape[1:] and static_shape[0] != 0:
         packs = static_shape[-1] <= MAX_PACKED_CHANNELS
         scatter = _spread_packed if packs else _spread_windows
 
@@ -169,4 +168,8 @@ def _spread_windows(samples, axes, shape, static_shape, orders, modes):
     )
 
 
-sample = functools.partial(portable.sample, interpolate=interpolate, read=take)
+def sample(images, grid, **options):
+    """Same arguments and meaning as `portable.sample`."""
+    samples = portable.sample(images, grid, interpolate=interpolate, read=take, **options)
+    # Else a sampler that reads these computes each of them for every read.
+    return compute_once(samples) if samples.dtype.is_floating else samples
