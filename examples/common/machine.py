@@ -19,9 +19,8 @@ def device():
         import torch
 
         found = keras.ops.zeros(()).device
-        return (
-            f"{found} ({torch.cuda.get_device_name(found)})" if found.type == "cuda" else str(found)
-        )
+        name = f" ({torch.cuda.get_device_name(found)})" if found.type == "cuda" else ""
+        return f"{found}{name}"
     found = keras.distribution.list_devices()[0]
     if keras.backend.backend() == "jax" and not found.startswith("cpu"):
         import jax

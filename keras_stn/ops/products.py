@@ -24,7 +24,7 @@ elif keras.backend.backend() == "tensorflow":
         return wide(a, b) if may_round() else a @ b
 
     def may_round():
-        """Whether a product of float32 may be computed with fewer bits: none is asked for one."""
+        """Whether TensorFlow may compute a product of float32 with fewer bits."""
         on_cpus_alone = tf.config.list_logical_devices("CPU") == tf.config.list_logical_devices()
         return not on_cpus_alone and tf.config.experimental.tensor_float_32_execution_enabled()
 
@@ -39,7 +39,7 @@ elif keras.backend.backend() == "torch":
         return wide(a, b) if a.is_cuda and may_round() else a @ b
 
     def may_round():
-        """Whether a GPU may compute a product of float32 with fewer bits: none is asked for one."""
+        """Whether PyTorch may compute a product of float32 on a GPU with fewer bits."""
         # The name of newer releases; they refuse to tell by the older one where both are used.
         precision = getattr(torch.backends.cuda.matmul, "fp32_precision", None)
         if precision is None:

@@ -56,6 +56,10 @@ def main(arguments=None):
         "--output", type=pathlib.Path, default=PAGE, help="the files' name without its end"
     )
     options = parser.parse_args(arguments)
+    if options.times < 1:
+        parser.error(f"--times must be at least 1. Received: {options.times}.")
+    if not options.output.parent.is_dir():
+        parser.error(f"There is no folder {options.output.parent} for the files of --output.")
     if command(options) != command(parser.parse_args([])) and options.output == PAGE:
         parser.error("The page of all backends is not for a part of them. Pass another --output.")
     found = [work(backend, "accelerator", options.times) for backend in options.backends]

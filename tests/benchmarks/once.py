@@ -27,24 +27,8 @@ TASKS = ("forward", "d theta")
 def without_barrier():
     """The active backend's sampler, less the barrier."""
     kernel = importlib.import_module(f"keras_stn.ops.kernels.{BACKEND}")
-    parts = {"interpolate": kernel.interpolate, "read": kernel.take}
-    if BACKEND == "tensorflow":
-        return functools.partial(portable.sample, **parts)
-
-    @fused
-    def sample(images, grid, *, interpolation, fill_mode, fill_value, align_corners, data_format):
-        return portable.sample(
-            images,
-            grid,
-            interpolation=interpolation,
-            fill_mode=fill_mode,
-            fill_value=fill_value,
-            align_corners=align_corners,
-            data_format=data_format,
-            **parts,
-        )
-
-    return sample
+    sample = fused(portable.sample)
+    return functools.partial(sample, interpolate=kernel.interpolate, read=kernel.take)
 
 
 def outputs(sizes):

@@ -4,27 +4,17 @@ import keras
 import numpy as np
 import pytest
 
-from keras_stn import transforms
 from keras_stn.ops import products
+from keras_stn.transforms import Diffeomorphic, ThinPlateSpline
 from tests.backend import BACKEND, assert_close, differentiable, float64, to_numpy
+from tests.transforms.cases import CASES, SIZES, thetas
 
-FAMILIES = [
-    *map(transforms.get, ("affine", "similarity", "projective", "thin_plate_spline")),
-    transforms.Rotation((5, 7)),
-    transforms.Displacement(3),
-    transforms.Diffeomorphic(3, squarings=2),
-]
+every_family = pytest.mark.parametrize(("family", "ndim"), CASES, ids=repr)
 
 
 def factors(rng, dtype="float32", shared=64):
     a, b = rng.normal(size=(2, 5, shared)), rng.normal(size=(2, shared, 3))
     return [array.astype(dtype) for array in (a, b)]
-
-
-def thetas(family):
-    rng = np.random.default_rng(0)
-    theta = family.identity() + rng.normal(0, 0.1, (2, family.num_params()))
-    return keras.ops.convert_to_tensor(theta.astype("float32"))
 
 
 @pytest.mark.parametrize("dtype", ["float32", "float64", "bfloat16"])
@@ -80,40 +70,40 @@ def test_tensorflow_may_round_where_there_is_more_than_a_cpu(monkeypatch):
 
 @pytest.mark.skipif(BACKEND != "jax", reason="of JAX")
 @pytest.mark.parametrize("gradient", [False, True])
-@pytest.mark.parametrize("family", FAMILIES, ids=repr)
-def test_every_product_of_a_jax_program_asks_for_all_bits(family, gradient):
+@every_family
+def test_every_product_of_a_jax_program_asks_for_all_bits(family, ndim, gradient):
     import jax
 
     def grid(theta):
-        return family.grid(theta, (5, 7))
+        return family.grid(theta, SIZES[ndim])
 
-    lowered = jax.jit(differentiable(grid) if gradient else grid).lower(thetas(family))
+    lowered = jax.jit(differentiable(grid) if gradient else grid).lower(thetas(family, ndim))
     asked = [line for line in lowered.as_text().splitlines() if "dot_general" in line]
     assert [line for line in asked if "precision = [HIGHEST, HIGHEST]" not in line] == []
-    assert asked or not isinstance(family, (transforms.ThinPlateSpline, transforms.Diffeomorphic))
+    assert asked or not isinstance(family, (ThinPlateSpline, Diffeomorphic))
 
 
 @pytest.mark.skipif(BACKEND != "torch", reason="the autocast of torch")
-@pytest.mark.parametrize("family", FAMILIES, ids=repr)
-def test_grids_are_the_same_under_autocast(family):
+@every_family
+def test_grids_are_the_same_under_autocast(family, ndim):
     import torch
 
-    theta = thetas(family)
-    points = torch.rand(2, 4, 2, device=theta.device)
+    theta = keras.ops.convert_to_tensor(thetas(family, ndim))
+    points = torch.rand(2, 4, ndim, device=theta.device)
     with torch.autocast(theta.device.type, torch.bfloat16):
-        cast = family.grid(theta, (5, 7)), family.transform_points(theta, points)
+        cast = family.grid(theta, SIZES[ndim]), family.transform_points(theta, points)
     for found, expected in zip(
-        cast, (family.grid(theta, (5, 7)), family.transform_points(theta, points)), strict=True
+        cast, (family.grid(theta, SIZES[ndim]), family.transform_points(theta, points)), strict=True
     ):
         assert found.dtype == torch.float32
         np.testing.assert_allclose(to_numpy(found), to_numpy(expected), atol=1e-6)
 
 
 @pytest.mark.skipif(BACKEND != "torch", reason="the meta device of torch")
-@pytest.mark.parametrize("family", FAMILIES, ids=repr)
-def test_shapes_are_inferred_without_values(family):
+@every_family
+def test_shapes_are_inferred_without_values(family, ndim):
     import torch
 
-    theta = torch.empty(2, family.num_params(), device="meta")
+    theta = torch.empty(2, family.num_params(ndim), device="meta")
     with keras.device("meta"):
-        assert family.grid(theta, (5, 7)).shape == (2, 5, 7, 2)
+        assert family.grid(theta, SIZES[ndim]).shape == (2, *SIZES[ndim], ndim)
