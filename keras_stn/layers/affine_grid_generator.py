@@ -5,7 +5,7 @@ from __future__ import annotations
 import keras
 
 from keras_stn.ops.coordinates import check_output_size
-from keras_stn.ops.grids import affine_grid, check_affine_theta, coordinate_dtype
+from keras_stn.ops.grids import affine_grid, coordinate_dtype, count_leading
 
 
 @keras.saving.register_keras_serializable(package="keras_stn")
@@ -25,10 +25,12 @@ class AffineGridGenerator(keras.layers.Layer):
         theta: Float tensor; never narrowed by a mixed-precision policy.
 
     Input shape:
-        `(batch, 6)` or `(batch, 2, 3)` for images, `(batch, 12)` or `(batch, 3, 4)` for volumes.
+        `(batch, 6)` or `(batch, 2, 3)` for images, `(batch, 12)` or `(batch, 3, 4)` for volumes;
+        with more leading axes, such as `(batch, K, 6)` for K crops per image.
 
     Output shape:
-        `(batch, *output_size, n)`, last axis (x, y) or (x, y, z), float32 or wider.
+        `(batch, *output_size, n)`, last axis (x, y) or (x, y, z), float32 or wider; theta's leading
+        axes in place of the batch.
 
     Raises:
         ValueError: A wrong `output_size` or theta's shape.
@@ -53,8 +55,9 @@ class AffineGridGenerator(keras.layers.Layer):
         return affine_grid(theta, self.output_size, align_corners=self.align_corners)
 
     def compute_output_shape(self, theta_shape):
-        check_affine_theta(theta_shape, len(self.output_size))
-        return (theta_shape[0], *self.output_size, len(self.output_size))
+        ndim = len(self.output_size)
+        leading = tuple(theta_shape)[: count_leading(theta_shape, ndim)]
+        return (*leading, *self.output_size, ndim)
 
     def compute_output_spec(self, theta):
         shape = self.compute_output_shape(theta.shape)

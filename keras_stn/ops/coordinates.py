@@ -17,6 +17,33 @@ import operator
 import keras
 from keras import ops
 
+if keras.backend.backend() == "jax":
+    import jax.export
+    import jax.numpy as jnp
+
+    def is_unknown(size):
+        """Whether `size` is a number that only a compiled program will know."""
+        return jax.export.is_symbolic_dim(size)
+
+    _as_tensor = jnp.asarray
+
+elif keras.backend.backend() == "torch":
+    import torch
+
+    def is_unknown(size):
+        """Whether `size` is a number that only an exported program will know."""
+        return isinstance(size, torch.SymInt)
+
+    def _as_tensor(size):
+        return torch.scalar_tensor(size, dtype=torch.int64)
+
+else:
+
+    def is_unknown(size):
+        """Whether `size` is a number without a value: on this backend those are tensors."""
+        return False
+
+
 # Normalized coordinates further out than this are read as if they lay here. It bounds the
 # integer index of every sample, and is a power of two so that folding stays exact.
 FAR_OUTSIDE = 2.0**14
@@ -25,8 +52,9 @@ FAR_OUTSIDE = 2.0**14
 def check_output_size(output_size):
     """Returns `output_size` as a tuple of 2 or 3 sizes, or raises `ValueError`.
 
-    A size is an integer, or a scalar integer tensor where the backend has dynamic shapes; all of
-    them may come as one tensor, such as `tf.shape(images)[1:-1]`.
+    A size is an integer; or where the backend has dynamic shapes a scalar integer tensor, one of
+    JAX's symbolic dimensions or PyTorch's `SymInt`. All of them may come as one tensor, such as
+    `tf.shape(images)[1:-1]`.
     """
     if ops.is_tensor(output_size) and len(output_size.shape) == 1 and output_size.shape[0]:
         output_size = ops.unstack(output_size)  # a graph's tensors cannot be iterated over
@@ -46,33 +74,42 @@ def _is_size(value):
     value = _static(value)
     if isinstance(value, int):
         return value >= 1 and not isinstance(value, bool)
-    return (
+    return is_unknown(value) or (
         ops.is_tensor(value) and len(value.shape) == 0 and keras.backend.is_int_dtype(value.dtype)
     )
 
 
 def _static(size):
     """`size` as an int, or itself if it has no value yet."""
+    if isinstance(size, bool) or is_unknown(size):
+        return size
     try:
-        return size if isinstance(size, bool) else operator.index(size)
+        return operator.index(size)
     except TypeError:
         return size
 
 
 def number(size, dtype):
     """A size as a number to calculate with: a Python float, or a tensor where it is dynamic."""
+    if is_unknown(size):
+        size = _as_tensor(size)
     return ops.cast(size, dtype) if ops.is_tensor(size) else float(size)
+
+
+def at_least_one(extent):
+    """An extent, as `number` makes it, to divide by: that of a single pixel counts as 1."""
+    return ops.maximum(extent, 1.0) if ops.is_tensor(extent) else max(extent, 1.0)
 
 
 def axis_coordinates(size, *, align_corners=True, dtype="float32"):
     """Normalized coordinates of the `size` pixel centres along one axis, shape (size,)."""
-    index = ops.cast(ops.arange(size), dtype)
+    index = ops.cast(ops.arange(size, dtype="int32"), dtype)
     last = number(size, dtype) - 1.0
     # Written around the centre, so that the coordinates are exactly antisymmetric: a flip or a
     # rotation by 180 degrees reads exactly the mirrored places.
     extent = last if align_corners else last + 1.0
     # The one pixel of an axis without extent lies at 0, whatever it is divided by.
-    return (2.0 * index - last) / ops.maximum(ops.cast(extent, dtype), 1.0)
+    return (2.0 * index - last) / at_least_one(extent)
 
 
 def to_pixels(coordinates, size, *, align_corners=True):
@@ -85,7 +122,7 @@ def to_pixels(coordinates, size, *, align_corners=True):
 def to_normalized(pixels, size, *, align_corners=True):
     """The inverse of `to_pixels`; 0 on an axis without extent."""
     size = number(size, pixels.dtype)
-    extent = ops.maximum(ops.cast(size - 1.0 if align_corners else size, pixels.dtype), 1.0)
+    extent = at_least_one(size - 1.0 if align_corners else size)
     return (pixels - (size - 1.0) / 2.0) * (2.0 / extent)
 
 

@@ -1,4 +1,4 @@
-"""Sampling grids: theta in, the places to read out. One function a family."""
+"""Sampling grids of affine transforms: theta in, the places to read out."""
 
 from __future__ import annotations
 
@@ -7,8 +7,10 @@ from keras import ops
 
 from keras_stn.ops.coordinates import axis_coordinates, check_output_size
 from keras_stn.ops.fusing import fused
+from keras_stn.ops.symbolic import as_node
 
 
+@as_node(1)
 def affine_grid(theta, output_size, *, align_corners=True):
     """Sampling grid of an affine transform.
 
@@ -23,14 +25,16 @@ def affine_grid(theta, output_size, *, align_corners=True):
 
     Args:
         theta: Float tensor of shape (batch, 6) or (batch, 2, 3) for images, (batch, 12) or
-            (batch, 3, 4) for volumes, row by row.
+            (batch, 3, 4) for volumes, row by row. More leading axes, such as (batch, K, 6) for K
+            crops per image, are kept.
         output_size: (height, width) or (depth, height, width) of the output, in pixels.
         align_corners: bool. Whether -1 and 1 are the centres of the corner pixels (True, as in
             the paper) or their outer edges (False).
 
     Returns:
         A tensor of shape `(batch, *output_size, n)`, n = `len(output_size)`, last axis (x, y) or
-        (x, y, z). Its dtype is theta's, but never below float32.
+        (x, y, z); theta's leading axes in place of the batch. Its dtype is theta's, but never
+        below float32.
 
     Raises:
         ValueError: theta has another shape, or `output_size` does not hold 2 or 3 positive
@@ -50,15 +54,13 @@ def affine_grid(theta, output_size, *, align_corners=True):
         - [Jaderberg et al., 2015](https://arxiv.org/abs/1506.02025), equation 1.
     """
     sizes = check_output_size(output_size)
-    if isinstance(theta, keras.KerasTensor):
-        return AffineGrid(sizes, align_corners=align_corners).symbolic_call(theta)
-    theta = ops.convert_to_tensor(theta)
-    theta = ops.cast(theta, coordinate_dtype(theta.dtype))
     ndim = len(sizes)
-    check_affine_theta(theta.shape, ndim)
-    theta = ops.reshape(theta, (ops.shape(theta)[0], ndim, ndim + 1))
-
-    return ops.stack(linear_forms(theta, sizes=sizes, align_corners=align_corners), axis=-1)
+    theta = ops.convert_to_tensor(theta)
+    leading = ops.shape(theta)[: count_leading(theta.shape, ndim)]
+    rows = ops.reshape(theta, (-1, ndim, ndim + 1))
+    rows = ops.cast(rows, coordinate_dtype(theta.dtype))
+    grid = ops.stack(linear_forms(rows, sizes=sizes, align_corners=align_corners), axis=-1)
+    return grid if len(leading) == 1 else ops.reshape(grid, (*leading, *ops.shape(grid)[1:]))
 
 
 @fused
@@ -103,32 +105,18 @@ def coordinate_dtype(dtype):
     return "float64" if keras.backend.standardize_dtype(dtype) == "float64" else "float32"
 
 
-def check_affine_theta(shape, ndim):
-    """Raises `ValueError` unless `shape` is that of a batch of affine thetas."""
+def count_leading(shape, ndim):
+    """The number of axes before those of a single affine theta; `ValueError` if there is none."""
     count = ndim * (ndim + 1)
-    trailing = tuple(shape[1:])
-    if len(shape) < 2 or trailing not in ((count,), (ndim, ndim + 1)):
-        raise ValueError(
-            f"`theta` must have shape (batch, {count}) or (batch, {ndim}, {ndim + 1}) for an "
-            f"`output_size` of {ndim} axes. Received: theta.shape={tuple(shape)}. Give the "
-            f"localization network's head {count} units, and one transform an axis of the batch."
-        )
-
-
-@keras.saving.register_keras_serializable(package="keras_stn")
-class AffineGrid(keras.Operation):
-    """`affine_grid` as a node of a functional model."""
-
-    def __init__(self, output_size, *, align_corners=True, name=None):
-        super().__init__(name=name)
-        self.output_size = tuple(output_size)
-        self.align_corners = align_corners
-
-    def call(self, theta):
-        return affine_grid(theta, self.output_size, align_corners=self.align_corners)
-
-    def compute_output_spec(self, theta):
-        ndim = len(self.output_size)
-        check_affine_theta(theta.shape, ndim)
-        shape = (theta.shape[0], *self.output_size, ndim)
-        return keras.KerasTensor(shape, dtype=coordinate_dtype(theta.dtype))
+    shape = tuple(shape)
+    if len(shape) >= 2 and shape[-1] == count:
+        return len(shape) - 1
+    if len(shape) >= 3 and shape[-2:] == (ndim, ndim + 1):
+        return len(shape) - 2
+    advice = f"Pass {count} numbers for each transform, row by row."
+    if shape in ((count,), (ndim, ndim + 1)):
+        advice = "Add the axis of the batch, for example with theta[None]."
+    raise ValueError(
+        f"`theta` must have shape (batch, {count}) or (batch, {ndim}, {ndim + 1}) for an "
+        f"`output_size` of {ndim} axes. Received: theta.shape={shape}. {advice}"
+    )

@@ -8,8 +8,10 @@ from keras import ops
 
 from keras_stn.ops.coordinates import check_output_size, to_normalized, to_pixels
 from keras_stn.ops.grids import coordinate_dtype
+from keras_stn.ops.symbolic import as_node
 
 
+@as_node(1)
 def normalized_to_pixels(points, image_size, *, align_corners=True):
     """Pixel coordinates of normalized points.
 
@@ -39,6 +41,7 @@ def normalized_to_pixels(points, image_size, *, align_corners=True):
     return _by_axis(to_pixels, points, image_size, align_corners)
 
 
+@as_node(1)
 def pixels_to_normalized(points, image_size, *, align_corners=True):
     """Normalized coordinates of points in pixels: the inverse of `normalized_to_pixels`.
 

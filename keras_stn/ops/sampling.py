@@ -11,12 +11,14 @@ from keras import ops
 from keras_stn.ops import kernels
 from keras_stn.ops.antialiasing import antialiased_sample
 from keras_stn.ops.grids import coordinate_dtype
+from keras_stn.ops.symbolic import as_node
 
 INTERPOLATIONS = ("nearest", "bilinear", "bicubic")
 FILL_MODES = ("constant", "nearest", "mirror", "reflect", "wrap")
 DATA_FORMATS = ("channels_last", "channels_first")
 
 
+@as_node(2)
 def grid_sample(
     images,
     grid,
@@ -93,12 +95,14 @@ def grid_sample(
         "antialias": bool(antialias),
         "data_format": data_format,
     }
-    if isinstance(images, keras.KerasTensor) or isinstance(grid, keras.KerasTensor):
-        return GridSample(**options).symbolic_call(images, grid)
     images, grid = ops.convert_to_tensor(images), ops.convert_to_tensor(grid)
     samples_shape(images.shape, grid.shape, antialias, data_format)
     check_dtypes(images.dtype, grid.dtype, options)
     grid = ops.cast(grid, arithmetic_dtype(images.dtype, grid.dtype))
+    if grid.shape[0] == 1 and images.shape[0] != 1:  # TEMPORARY
+        grid = ops.broadcast_to(grid, (ops.shape(images)[0], *ops.shape(grid)[1:]))
+    if images.shape[0] == 1 and grid.shape[0] != 1:
+        images = ops.broadcast_to(images, (ops.shape(grid)[0], *ops.shape(images)[1:]))
     if options.pop("antialias"):
         del options["interpolation"]
         return antialiased_sample(images, grid, **options)
@@ -147,13 +151,13 @@ def samples_shape(images_shape, grid_shape, antialias, data_format):
             "antialias=False."
         )
     batch, grid_batch = images_shape[0], grid_shape[0]
-    if None not in (batch, grid_batch) and batch != grid_batch:
+    if None not in (batch, grid_batch) and 1 not in (batch, grid_batch) and batch != grid_batch:
         raise ValueError(
             "`images` and `grid` must have the same batch size. "
             f"Received: images.shape={images_shape}, grid.shape={grid_shape}. "
             "Repeat the one that is shared, for example with `keras.ops.repeat`."
         )
-    batch = grid_batch if batch is None else batch
+    batch = grid_batch if batch in (None, 1) else batch
     if data_format == "channels_first":
         return (batch, images_shape[1], *grid_shape[1:-1])
     return (batch, *grid_shape[1:-1], images_shape[-1])
@@ -207,40 +211,3 @@ def arithmetic_dtype(images_dtype, grid_dtype):
     """The dtype of coordinates, weights and sums: float32 or wider."""
     dtypes = coordinate_dtype(images_dtype), coordinate_dtype(grid_dtype)
     return "float64" if "float64" in dtypes else "float32"
-
-
-@keras.saving.register_keras_serializable(package="keras_stn")
-class GridSample(keras.Operation):
-    """`grid_sample` as a node of a functional model."""
-
-    def __init__(
-        self,
-        *,
-        interpolation,
-        fill_mode,
-        fill_value,
-        align_corners,
-        antialias=False,  # which models saved by 0.1 do not have
-        data_format,
-        name=None,
-    ):
-        super().__init__(name=name)
-        self.options = {
-            "interpolation": interpolation,
-            "fill_mode": fill_mode,
-            "fill_value": fill_value,
-            "align_corners": align_corners,
-            "antialias": antialias,
-            "data_format": data_format,
-        }
-
-    def call(self, images, grid):
-        return grid_sample(images, grid, **self.options)
-
-    def compute_output_spec(self, images, grid):
-        options = self.options
-        shape = samples_shape(
-            images.shape, grid.shape, options["antialias"], options["data_format"]
-        )
-        check_dtypes(images.dtype, grid.dtype, options)
-        return keras.KerasTensor(shape, dtype=images.dtype)

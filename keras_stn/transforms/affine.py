@@ -6,7 +6,7 @@ import keras
 import numpy as np
 from keras import ops
 
-from keras_stn.ops.grids import check_affine_theta, coordinate_dtype
+from keras_stn.ops.grids import coordinate_dtype, count_leading
 from keras_stn.transforms.matrices import (
     AffineMaps,
     adjugate,
@@ -73,13 +73,18 @@ class Affine(AffineMaps):
         shift = apply(outer_linear, ops.expand_dims(inner_shift, 1))[:, 0] + outer_shift
         return flat(join(product(outer_linear, inner_linear), shift))
 
+    def count_leading(self, shape):
+        """As in `Transform`; a matrix is a single transform, too."""
+        matrix = len(shape) > 2 and tuple(shape[-2:]) in ((2, 3), (3, 4))
+        return len(shape) - 2 if matrix else super().count_leading(shape)
+
     def _split(self, theta):
         theta, ndim = self._checked(theta)
         return self.parts(theta, ndim, None)
 
     def _checked(self, theta, ndim=None):
         theta = ops.convert_to_tensor(theta)
-        ndim = ndim or (3 if tuple(theta.shape[1:]) in ((12,), (3, 4)) else 2)
-        check_affine_theta(theta.shape, ndim)
+        ndim = ndim or (3 if tuple(theta.shape[-2:]) == (3, 4) or theta.shape[-1:] == (12,) else 2)
+        count_leading(theta.shape, ndim)  # or an error
         theta = ops.reshape(theta, (-1, ndim * (ndim + 1)))
         return ops.cast(theta, coordinate_dtype(theta.dtype)), ndim

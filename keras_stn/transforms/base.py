@@ -7,7 +7,7 @@ from keras import ops
 
 from keras_stn.ops.grids import coordinate_dtype
 from keras_stn.ops.points import bounding_boxes, box_corners, check_points
-from keras_stn.transforms.nodes import METHODS, as_node
+from keras_stn.transforms.methods import METHODS, as_method
 
 
 class Transform:
@@ -17,18 +17,25 @@ class Transform:
     a transform sends points. `SpatialTransformer` needs no more than that. To add a family of
     your own, subclass `Transform`, implement `num_params`, `identity`, `grid` and
     `transform_points`, and register the class with `keras.saving.register_keras_serializable` so
-    that models that use it can be saved.
+    that models that use it can be saved. What follows then works for your family, too: nodes of
+    functional models, a batch of one that serves all, and more leading axes than the batch.
 
     Convention:
         theta maps **target to source** ("pull"), in normalized coordinates, x to the right, y
-        down, z along the depth, all in [-1, 1].
+        down, z along the depth, all in [-1, 1]. Of two tensors, such as theta and points, a batch
+        of one serves the whole batch of the other. Thetas (batch, K, num_params) are K transforms
+        per image; points (batch, N, n) then go through each of them, and the result has the
+        leading axes (batch, K).
     """
+
+    # How many spatial axes the family can have.
+    ndims = (2, 3)
 
     def __init_subclass__(cls, **kwargs):
         super().__init_subclass__(**kwargs)
-        for name in METHODS:
+        for name, count in METHODS.items():
             if name in vars(cls):
-                setattr(cls, name, as_node(vars(cls)[name]))
+                setattr(cls, name, as_method(count)(vars(cls)[name]))
 
     def num_params(self, ndim=2):
         """Parameters of one transform of `ndim` spatial axes, an int."""
@@ -81,6 +88,7 @@ class Transform:
         """The family for images whose sides are `extent`, rows first; see `Similarity`."""
         return self
 
+    @as_method(METHODS["transform_boxes"])
     def transform_boxes(self, theta, boxes):
         """Source boxes of target `boxes`, both (batch, N, 2 ndim), normalized.
 
@@ -98,25 +106,42 @@ class Transform:
         """The family that `get_config` described."""
         return cls(**config)
 
+    def count_leading(self, shape):
+        """The number of axes of a theta's shape that come before those of a single transform."""
+        if len(shape) > 2 and shape[-1] not in self._counts().values():
+            return 1  # a theta of the family's own form
+        return len(shape) - 1
+
+    def _counts(self, ndims=None):
+        """The number of parameters for each number of spatial axes that the family can have."""
+        counts = {}
+        for ndim in ndims or self.ndims:
+            try:
+                counts[ndim] = self.num_params(ndim)
+            except ValueError:  # control points that are given for another number of axes
+                if ndims:
+                    raise
+        return counts
+
     def _checked(self, theta, ndim=None):
         """Theta in at least float32, and its number of spatial axes; `ValueError` if it has none.
 
         `ndim`: the only number of axes to accept.
         """
         theta = ops.convert_to_tensor(theta)
-        counts = {n: self.num_params(n) for n in ([ndim] if ndim else self.ndims)}
+        counts = self._counts(ndim and [ndim])
         for n, count in counts.items():
             if len(theta.shape) == 2 and theta.shape[1] == count:
                 return ops.cast(theta, coordinate_dtype(theta.dtype)), n
+        numbers = " or ".join(map(str, counts.values()))
+        advice = f"Pass {numbers} numbers for each transform."
+        if len(theta.shape) == 1 and theta.shape[0] in counts.values():
+            advice = "Add the axis of the batch, for example with theta[None]."
         wanted = " or ".join(f"(batch, {count})" for count in counts.values())
         raise ValueError(
             f"`theta` must have shape {wanted} for {self!r}. Received: "
-            f"theta.shape={tuple(theta.shape)}. Give the localization network's head "
-            f"{' or '.join(map(str, counts.values()))} units."
+            f"theta.shape={tuple(theta.shape)}. {advice}"
         )
-
-    # How many spatial axes the family can have.
-    ndims = (2, 3)
 
     def _checked_with_points(self, theta, points):
         """Both checked, in the wider of their dtypes, and the number of spatial axes."""

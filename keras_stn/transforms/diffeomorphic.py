@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import math
 import operator
 
@@ -10,11 +11,16 @@ import numpy as np
 from keras import ops
 
 from keras_stn.ops.axes import weighted_along
+from keras_stn.ops.coordinates import (
+    at_least_one,
+    check_output_size,
+    extents,
+    identity_grid,
+    number,
+)
 from keras_stn.ops.kernels.barrier import compute_once
 from keras_stn.ops.products import product
-from keras_stn.transforms.base import Transform
-from keras_stn.transforms.fields import as_field, read_field, targets, with_points
-from keras_stn.transforms.lattice import check_control_points, lattice_size
+from keras_stn.transforms.fields import Fields, read_field
 
 # Points of the lattice of integration for each interval between control points.
 REFINEMENT = {2: 16, 3: 6}
@@ -23,7 +29,7 @@ REACH = 1.5
 
 
 @keras.saving.register_keras_serializable(package="keras_stn")
-class Diffeomorphic(Transform):
+class Diffeomorphic(Fields):
     """Smooth, invertible warps: the flow of a velocity that does not change in time.
 
     A place travels for one unit of time along the velocity field; the inverse travels back. The
@@ -36,15 +42,19 @@ class Diffeomorphic(Transform):
     0.4; at 0.7, four cells in a thousand fold.
 
     Convention:
-        theta holds velocities, (x, y) or (x, y, z), normalized units in a unit of time, target to
-        source. Flat, (batch, P), they are those of a lattice of `control_points` from corner to
-        corner of the image, and a cubic B-spline smooths them. A field (batch, height, width, 2)
-        or (batch, depth, height, width, 3) of any size is integrated as it is, on its own
-        lattice. Beyond the edge the displacement is that of the edge.
+        theta holds velocities per unit of time, (x, y) or (x, y, z), target to source. Flat,
+        (batch, P), they are those of a lattice of `control_points` whose first and last points lie
+        at -1 and 1, and a cubic B-spline smooths them. A dense field (batch, height, width, 2) or
+        (batch, depth, height, width, 3) of any size is integrated as it is. Its vectors lie at the
+        pixel centres of an image of the field's size, under either `align_corners`: a field of the
+        output's size is read without interpolation. Beyond the edge the displacement is that of
+        the edge.
 
     Args:
-        control_points: int, or one an axis, rows first: control points a side, at least 2.
+        control_points: int, or one per axis, rows first: control points per side, at least 2.
         squarings: int, how often to square.
+        units: "normalized", where 1 is half the image, or "pixels" of the image.
+        extent: For `units="pixels"`: see `Displacement`.
 
     Raises:
         ValueError: An argument or a shape is not one of the above.
@@ -66,75 +76,68 @@ class Diffeomorphic(Transform):
         - [Dalca et al., 2018](https://arxiv.org/abs/1805.04605), in a network.
     """
 
-    def __init__(self, control_points=6, squarings=7):
-        if not isinstance(squarings, int) or isinstance(squarings, bool) or squarings < 0:
-            raise ValueError(
-                "`squarings` must be an integer of at least 0. "
-                f"Received: squarings={squarings!r}. Pass for example squarings=7."
-            )
-        self.control_points = check_control_points(control_points)
-        self.squarings = squarings
-
-    def num_params(self, ndim=2):
-        """One a control point and axis."""
-        return math.prod(lattice_size(self.control_points, ndim)) * ndim
-
-    def identity(self, ndim=2):
-        """Zeros."""
-        return np.zeros(self.num_params(ndim), "float32")
-
-    def parameter_kinds(self, ndim=2):
-        """Shifts in a unit of time."""
-        return ("shift",) * self.num_params(ndim)
-
-    def grid(self, theta, output_size, *, align_corners=True):
-        """Sampling grid (batch, *output_size, n)."""
-        flow, reach = self._integrate(theta)
-        points = targets(output_size, flow, align_corners=align_corners)
-        return points + read_field(flow, points / reach)
-
-    def transform_points(self, theta, points):
-        """Source points (batch, N, n) of target points (batch, N, n), both normalized."""
-        flow, reach = self._integrate(theta)
-        flow, points = with_points(flow, points)
-        return points + read_field(flow, points / ops.cast(reach, points.dtype))
+    def __init__(self, control_points=6, squarings=7, units="normalized", extent=None):
+        super().__init__(control_points, units, extent)
+        self.squarings = _check_squarings(squarings)
 
     def inverse(self, theta):
         """Thetas of the inverse transforms: the velocities, backwards."""
         return -ops.convert_to_tensor(theta)
 
-    def _integrate(self, theta):
-        """The displacement, normalized, on a lattice larger than the image, and how much larger."""
-        theta = ops.convert_to_tensor(theta)
-        velocity = as_field(theta, self.control_points, self)
-        # Exporters that trace hand out tensors for sizes.
-        sizes = [operator.index(size) for size in ops.shape(velocity)[1:-1]]
-        smooth = len(theta.shape) == 2
-        weigh = _bspline_weights if smooth else _extension_weights
-        reach = []
-        for axis, size in enumerate(sizes, start=1):
-            weights, further = weigh(size, len(sizes))
-            reach = [further, *reach]  # (x, y[, z])
-            velocity = weighted_along(axis, velocity, weights, product)
-        reach = ops.cast(np.array(reach), velocity.dtype)
-        points = targets(ops.shape(velocity)[1:-1], velocity, align_corners=True)
+    def displacements(self, field, points, *, is_dense, align_corners):
+        """How far points move: see `Fields`."""
+        sizes = check_output_size(ops.shape(field)[1:-1])
+        velocity, reach = (
+            _extended(field, sizes, align_corners) if is_dense else _smoothed(field, sizes)
+        )
+        reach = ops.stack([ops.cast(x, field.dtype) for x in reversed(reach)])  # (x, y[, z])
+        flow = self._integrate(velocity, reach)
+        if points is not None:
+            return read_field(flow, points / reach)
+        inner = (slice(_margin(size), _margin(size) + size) for size in sizes)
+        return flow[(slice(None), *inner)]
+
+    def _integrate(self, velocity, reach):
+        """The displacement, normalized, at the points of the velocity's own lattice.
+
+        `reach`: how far that lattice goes from the image's centre, (x, y[, z]), normalized.
+        """
+        points = ops.cast(identity_grid(ops.shape(velocity)[1:-1]), velocity.dtype)[None]
         flow = velocity * 2.0**-self.squarings
         for _ in range(self.squarings):
             # Once: else XLA computes the flow before again for every corner that it is read at,
             # and the flows before that.
             flow = compute_once(flow + read_field(flow, points + flow / reach))
-        return flow, reach
+        return flow
 
     def get_config(self):
         """Arguments of `__init__`."""
-        return {"control_points": self.control_points, "squarings": self.squarings}
+        return {**super().get_config(), "squarings": self.squarings}
+
+
+def _check_squarings(squarings):
+    """`squarings` as an int, or `ValueError`."""
+    with contextlib.suppress(TypeError):
+        if not isinstance(squarings, bool) and operator.index(squarings) >= 0:
+            return operator.index(squarings)
+    raise ValueError(
+        "`squarings` must be an integer of at least 0. "
+        f"Received: squarings={squarings!r}. Pass for example squarings=7."
+    )
+
+
+def _smoothed(field, sizes):
+    """Control points as a velocity on a finer and larger lattice, and how far that reaches."""
+    for axis, size in enumerate(sizes, start=1):
+        field = weighted_along(axis, field, _bspline_weights(size, len(sizes)), product)
+    return field, [REACH] * len(sizes)
 
 
 def _bspline_weights(size, ndim):
     """(points, size), float64: the uniform cubic B-spline of `size` control points at a lattice.
 
-    And how far the lattice reaches. The first and the last control point are repeated beyond the
-    image.
+    The lattice reaches from -REACH to REACH. The first and the last control point are repeated
+    beyond the image.
     """
     count = (size - 1) * REFINEMENT[ndim] + 1
     x = np.linspace(-REACH, REACH, round(REACH * (count - 1)) + 1)
@@ -145,11 +148,31 @@ def _bspline_weights(size, ndim):
         inner = 2.0 / 3.0 - distance**2 + 0.5 * distance**3
         outer = (2.0 - np.minimum(distance, 2.0)) ** 3 / 6.0
         weights[:, min(max(index, 0), size - 1)] += np.where(distance < 1.0, inner, outer)
-    return weights, REACH
+    return weights
 
 
-def _extension_weights(size, ndim):
-    """The same for a field of `size` points: its own lattice, the edge repeated beyond it."""
-    margin = math.ceil((REACH - 1.0) / 2.0 * (size - 1))
-    index = np.clip(np.arange(-margin, size + margin), 0, size - 1)
-    return np.eye(size)[index], 1.0 + 2.0 * margin / max(size - 1, 1)
+def _extended(field, sizes, align_corners):
+    """A dense velocity with its edges repeated beyond it, and how far its lattice then reaches."""
+    reach = []
+    for axis, size in enumerate(sizes, start=1):
+        margin = _margin(size)
+        field = _with_edges(field, axis, size, margin)
+        (extent,) = extents([size], align_corners=align_corners)
+        # Pixels between the lattice's first and last point, and between the places of -1 and 1.
+        span, extent = (number(n, field.dtype) for n in (size - 1 + 2 * margin, extent))
+        reach.append(at_least_one(span) / at_least_one(extent))
+    return field, reach
+
+
+def _margin(size):
+    """How many points a dense field of `size` is extended by on either side."""
+    return (size + 2) // 4  # REACH times as far, rounded up
+
+
+def _with_edges(field, axis, size, count):
+    """`field` with its first and its last value along an axis `count` times more."""
+    shape = [count if i == axis else n for i, n in enumerate(ops.shape(field))]
+    before = [slice(None)] * axis
+    first, last = (field[(*before, slice(i, i + 1))] for i in (0, size - 1))
+    edges = (ops.broadcast_to(edge, shape) for edge in (first, last))
+    return ops.concatenate([next(edges), field, next(edges)], axis=axis)

@@ -27,7 +27,8 @@ class Projective(Transform):
     Convention:
         Target to source, normalized coordinates. Points on the horizon, where the denominator is
         zero, are read as lying just before it: far outside any image, and finite. Beyond the
-        horizon the formula holds as it stands.
+        horizon the formula holds as it stands. Since the last entry of H is 1, the horizon cannot
+        pass through the image's centre: a matrix whose last entry is 0 has no theta.
 
     Example:
         >>> import numpy as np

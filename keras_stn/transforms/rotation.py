@@ -12,7 +12,7 @@ from keras_stn.transforms.rotations import (
     num_angles,
     rotation_matrices,
 )
-from keras_stn.transforms.sides import check_extent
+from keras_stn.transforms.sides import check_extent, with_extent
 
 
 @keras.saving.register_keras_serializable(package="keras_stn")
@@ -78,7 +78,7 @@ class Rotation(AffineMaps):
 
     def with_extent(self, extent):
         """The family for images of sides `extent`, unless it has its own."""
-        return self if self.extent else Rotation(extent)
+        return with_extent(self, extent)
 
     def get_config(self):
         """Arguments of `__init__`."""

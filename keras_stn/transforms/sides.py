@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import copy
 import math
 import numbers
 
 from keras import ops
+
+from keras_stn.ops.coordinates import is_unknown, number
 
 
 def check_extent(extent):
@@ -35,7 +38,7 @@ def _is_length(side):
     if isinstance(side, numbers.Real):
         # 0 is the side of one pixel, between its centre and itself.
         return not isinstance(side, bool) and math.isfinite(side) and side >= 0
-    return ops.is_tensor(side) and len(side.shape) == 0
+    return is_unknown(side) or (ops.is_tensor(side) and len(side.shape) == 0)
 
 
 def check_sides(sides, ndim):
@@ -50,7 +53,14 @@ def check_sides(sides, ndim):
 
 def length(side, dtype):
     """A side as a number; 1 for that of one pixel, which has none."""
-    if ops.is_tensor(side):
-        side = ops.cast(side, dtype)
-        return ops.where(side == 0.0, 1.0, side)
-    return float(side) or 1.0
+    side = number(side, dtype)
+    return ops.where(side == 0.0, 1.0, side) if ops.is_tensor(side) else side or 1.0
+
+
+def with_extent(family, extent):
+    """`family`, of its own class, for images of sides `extent`, unless it has sides already."""
+    if family.extent:
+        return family
+    family = copy.copy(family)
+    family.extent = check_extent(extent)
+    return family

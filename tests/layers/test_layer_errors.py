@@ -171,19 +171,19 @@ ERRORS = {
         lambda: generate((2, 5)),
         "`theta` must have shape (batch, 6) or (batch, 2, 3)",
         "theta.shape=(2, 5)",
-        "6 units",
+        "6 numbers",
     ),
     "theta_of_an_image_for_a_volume": (
         lambda: generate((2, 6), (4, 4, 4)),
         "`theta` must have shape (batch, 12) or (batch, 3, 4)",
         "theta.shape=(2, 6)",
-        "12 units",
+        "12 numbers",
     ),
     "theta_without_batch": (
         lambda: generate((6,)),
         "`theta` must have shape (batch, 6)",
         "theta.shape=(6,)",
-        "6 units",
+        "theta[None]",
     ),
 }
 

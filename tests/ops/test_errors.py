@@ -47,6 +47,7 @@ def test_output_size_of_numpy_numbers(size):
     [
         ((2, 5), (4, 4), 6, "2, 3"),
         ((6,), (4, 4), 6, "2, 3"),
+        ((2, 3), (4, 4), 6, "2, 3"),
         ((2, 3, 2), (4, 4), 6, "2, 3"),
         ((2, 12), (4, 4), 6, "2, 3"),
         ((2, 6), (4, 4, 4), 12, "3, 4"),
@@ -59,7 +60,7 @@ def test_theta_shape(shape, size, count, matrix, symbolic):
     message = three_parts(
         f"`theta` must have shape (batch, {count}) or (batch, {matrix})",
         f"theta.shape={shape}",
-        f"Give the localization network's head {count} units",
+        "theta[None]" if shape in ((6,), (2, 3)) else f"Pass {count} numbers for each transform",
     )
     with pytest.raises(ValueError, match=message):
         ops.affine_grid(theta, size)

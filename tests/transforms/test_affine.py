@@ -107,7 +107,8 @@ def test_thetas_stay_as_they_are(ndim):
 
 @pytest.mark.parametrize("shape", [(2, 5), (6,), (2, 3, 3)])
 def test_wrong_theta(shape):
-    wanted = r"`theta` must have shape \(batch, 6\).*Received: theta.shape=.*6 units"
+    advice = r"with theta\[None\]\." if len(shape) == 1 else r"Pass 6 numbers for each transform"
+    wanted = rf"`theta` must have shape \(batch, 6\).*Received: theta.shape=.*{advice}"
     with pytest.raises(ValueError, match=wanted):
         AFFINE.inverse(np.zeros(shape, "float32"))
 

@@ -26,10 +26,11 @@ def fields(size, spread=0.1, batch=2, seed=0):
     return rng.normal(0, spread, (batch, *size, len(size))).astype("float32")
 
 
-def linear(field, target):
+def linear(field, target, align_corners=True):
     """One field (*size, n) at points (N, n), by SciPy: linear, that of the edge beyond it."""
     size = field.shape[:-1]
-    places = [reference.to_pixels(x, n) for x, n in zip(target.T[::-1], size, strict=True)]
+    axes = zip(target.T[::-1], size, strict=True)
+    places = [reference.to_pixels(x, n, align_corners) for x, n in axes]
     channels = np.moveaxis(field.astype("float64"), -1, 0)
     return np.stack([map_coordinates(c, places, order=1, mode="nearest") for c in channels], -1)
 
@@ -51,7 +52,7 @@ def test_grids_of_displacements_are_scipys(size, output_size, align_corners):
         lambda flow: Displacement().grid(flow, output_size, align_corners=align_corners), flow
     )
     target = reference.identity_grid(output_size, align_corners).reshape(-1, len(size))
-    wanted = [(target + linear(f, target)).reshape(grid.shape[1:]) for f in flow]
+    wanted = [(target + linear(f, target, align_corners)).reshape(grid.shape[1:]) for f in flow]
     np.testing.assert_allclose(grid, wanted, atol=1e-6)
 
 
@@ -234,7 +235,7 @@ def test_a_dense_linear_field_flows_as_the_exponential(size):
     assert np.abs(moved - target @ (np.eye(ndim) + matrix).T).max() > 0.01
 
 
-def smooth_field(size, seed=0, waves=4, spread=0.1):
+def smooth_field(size, seed=0, waves=4, spread=0.1, align_corners=True):
     """A dense field of waves, (1, *size, 2), and the function of points (N, 2) behind it."""
     rng = np.random.default_rng(seed)
     frequency, phase = rng.uniform(-2, 2, (2, waves)), rng.uniform(0, 6, waves)
@@ -243,7 +244,7 @@ def smooth_field(size, seed=0, waves=4, spread=0.1):
     def velocity(places):
         return np.sin(places @ frequency + phase) @ amplitude
 
-    places = reference.identity_grid(size)
+    places = reference.identity_grid(size, align_corners)
     return velocity(places.reshape(-1, 2)).reshape(1, *size, 2).astype("float32"), velocity
 
 
