@@ -9,6 +9,7 @@ import numpy as np
 from keras import layers, ops
 
 from keras_stn.ops.axes import weighted_along
+from keras_stn.ops.coordinates import number
 
 
 @keras.saving.register_keras_serializable(package="keras_stn")
@@ -60,9 +61,9 @@ class Thumbnail(keras.layers.Layer):
 
 def area_weights(source_size, target_size):
     """(target_size, source_size): the share of each source pixel in each target pixel's mean."""
-    scale = ops.cast(source_size, "float32") / target_size
+    scale = number(source_size, "float32") / target_size
     low = ops.expand_dims(ops.arange(target_size, dtype="float32"), 1) * scale
-    pixel = ops.expand_dims(ops.cast(ops.arange(source_size), "float32"), 0)
+    pixel = ops.cast(ops.expand_dims(ops.arange(source_size, dtype="int32"), 0), "float32")
     overlap = ops.minimum(pixel + 1.0, low + scale) - ops.maximum(pixel, low)
     return ops.maximum(overlap, 0.0) / scale
 

@@ -1,4 +1,4 @@
-"""What the families have in common whose theta is a field of vectors: a displacement, a velocity."""
+"""What families have in common whose theta is a field of vectors: displacements, velocities."""
 
 from __future__ import annotations
 

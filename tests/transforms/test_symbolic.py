@@ -97,7 +97,7 @@ def test_a_batch_that_one_input_knows():
     [
         (
             lambda: transforms.Similarity().matrix(keras.Input((5,))),
-            r"`theta` must have shape \(batch, 4\) or \(batch, 7\) .*theta.shape=\(None, 5\)\. Pass",
+            r"`theta` must have shape \(batch, 4\) or \(batch, 7\) .*theta.shape=\(None, 5\)\.",
         ),
         (
             lambda: transforms.Affine().inverse(keras.Input((5,))),

@@ -8,7 +8,14 @@ import pytest
 
 from keras_stn import SpatialTransformer, ops, transforms
 from keras_stn.ops.coordinates import extents
-from keras_stn.transforms import Affine, Displacement, Rotation, Similarity, Transform
+from keras_stn.transforms import (
+    Affine,
+    Diffeomorphic,
+    Displacement,
+    Rotation,
+    Similarity,
+    Transform,
+)
 from tests import reference
 from tests.backend import to_numpy, traced
 from tests.layers.models import Shift, random_images, set_theta
@@ -160,6 +167,33 @@ def test_an_extent_of_ones_own_stays():
     assert pixels.with_extent((5, 6)) == Displacement((3, 4), "pixels", (5, 6))
     for family in (Displacement(), Affine(), Shift()):
         assert family.with_extent((5, 6)) is family
+
+
+class Halved:
+    """Makes a family turn, or move, by half of what theta says; with an argument of its own."""
+
+    def __init__(self, note, **options):
+        super().__init__(**options)
+        self.note = note
+
+    def transform_points(self, theta, points):
+        return super().transform_points(0.5 * theta, points)
+
+
+@pytest.mark.parametrize(
+    ("base", "options"),
+    [(Rotation, {}), (Similarity, {}), (Displacement, {"units": "pixels"})]
+    + [(Diffeomorphic, {"units": "pixels"})],
+)
+def test_a_users_family_stays_one_for_images_of_known_sides(base, options):
+    family = type("Half", (Halved, base), {})("ours", **options)
+    known = family.with_extent((5, 6))
+    assert (type(known), known.note, known.extent) == (type(family), "ours", (5, 6))
+    assert family.extent is None
+    theta = thetas(family)
+    moved = known.transform_points(theta, cases.points())
+    wanted = base(**options, extent=(5, 6)).transform_points(0.5 * theta, cases.points())
+    np.testing.assert_allclose(to_numpy(moved), to_numpy(wanted), atol=1e-6)
 
 
 @pytest.mark.parametrize("sides", [np.array([3, 4]), np.array([3.0, 4.0], "float32"), [3, 4]])
