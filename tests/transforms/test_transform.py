@@ -182,8 +182,12 @@ class Halved:
 
 @pytest.mark.parametrize(
     ("base", "options"),
-    [(Rotation, {}), (Similarity, {}), (Displacement, {"units": "pixels"})]
-    + [(Diffeomorphic, {"units": "pixels"})],
+    [
+        (Rotation, {}),
+        (Similarity, {}),
+        (Displacement, {"units": "pixels"}),
+        (Diffeomorphic, {"units": "pixels"}),
+    ],
 )
 def test_a_users_family_stays_one_for_images_of_known_sides(base, options):
     family = type("Half", (Halved, base), {})("ours", **options)
