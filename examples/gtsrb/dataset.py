@@ -14,7 +14,8 @@ from common.errors import DataError
 from common.files import whole_or_absent
 from gtsrb import archives, splits
 from gtsrb.archives import ImageFiles
-from gtsrb.preprocessing import VERSION, decode
+from gtsrb.decoding import decode
+from gtsrb.preprocessing import VERSION
 
 SAMPLE = Path(__file__).with_name("sample.zip")
 TRAIN_IMAGES = 39_209
