@@ -201,6 +201,7 @@ def test_what_cannot_be_resumed(capsys):
     assert "no readable Keras model (" in _fails(capsys, "--resume")
 
 
+@pytest.mark.gradient
 @pytest.mark.parametrize(
     ("file", "content"),
     [("history.csv", "epoch,loss\n1,x\n"), ("history.csv", "epoch\n1,2,3\n"), ("theta.npy", "no")],
@@ -231,7 +232,7 @@ def test_broken_logs_of_an_interrupted_run(monkeypatch, capsys, file, content):
         (["--output", "{c}", "--resume"], "holds no run to resume"),
         (["--output", "{e}", "--resume"], r"settings.json cannot be read"),
         (["--output", "{f}", "--resume"], r"not hold the settings of a run of this version: data"),
-        (["--output", "{g}", "--resume"], r"backend='numpy', not"),
+        (["--output", "{g}", "--resume"], r"backend='other', not"),
         (["--output", "{a}/settings.json/x"], r"choose another --output"),
         (["--output", "{c}", "--predict", str(PICTURE)], r"no readable Keras model"),
         (["--output", "{d}", "--predict", str(PICTURE)], "the model 'other', not one of this"),
@@ -254,7 +255,7 @@ def test_runs_that_cannot_answer_or_go_on(tmp_path, capsys, arguments, message):
     (tmp_path / "c" / "model.keras").write_bytes(b"no model")
     (tmp_path / "e" / "settings.json").write_text("{")
     (tmp_path / "f" / "settings.json").write_text('{"data": "sample"}')
-    (tmp_path / "g" / "settings.json").write_text(json.dumps(settings | {"backend": "numpy"}))
+    (tmp_path / "g" / "settings.json").write_text(json.dumps(settings | {"backend": "other"}))
     assert app.main([argument.format(**{n: n for n in "abcdefg"}) for argument in arguments]) == 2
     error = capsys.readouterr().err
     assert re.search(f"^gtsrb.py: .*{message}", error, flags=re.MULTILINE), error
