@@ -3,19 +3,40 @@
 from __future__ import annotations
 
 import argparse
+from pathlib import Path
+
+HIGHEST = 2**32 - 1  # also of what NumPy takes as a seed
 
 
 def positive(text):
     """An int of at least 1, for argparse."""
-    value = int(text)
-    if value < 1:
-        raise argparse.ArgumentTypeError(f"must be at least 1, not {value}")
-    return value
+    return _whole_number(text, 1)
 
 
 def seed(text):
-    """An int from 0 to 2**32 - 1, for argparse."""
-    value = int(text)
-    if not 0 <= value < 2**32:
-        raise argparse.ArgumentTypeError(f"must be from 0 to 4294967295, not {value}")
+    """An int that NumPy and the backends take as a seed, for argparse."""
+    return _whole_number(text, 0)
+
+
+def _whole_number(text, least):
+    try:
+        value = int(text)
+    except ValueError:
+        value = None
+    if value is None or not least <= value <= HIGHEST:
+        raise argparse.ArgumentTypeError(
+            f"must be a whole number from {least} to {HIGHEST}, not {text!r}"
+        )
     return value
+
+
+def given_path(text):
+    """A `Path`, for argparse; an empty string, as of a variable that is not set, is none."""
+    return Path(not_empty(text))
+
+
+def not_empty(text):
+    """A string that is not empty, for argparse."""
+    if not text.strip():
+        raise argparse.ArgumentTypeError("is empty: name a file or a folder")
+    return text

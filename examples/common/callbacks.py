@@ -7,6 +7,7 @@ import csv
 
 import keras
 
+from common.errors import RunError
 from common.files import save_model, whole_or_absent
 
 
@@ -47,9 +48,12 @@ class HistoryLog(keras.callbacks.Callback):
 
 
 def read_history(path):
-    """The rows of a history file, as dicts of numbers."""
-    with path.open(newline="") as file:
-        return [
-            {name: int(value) if name == "epoch" else float(value) for name, value in row.items()}
-            for row in csv.DictReader(file)
-        ]
+    """The rows of a history file, as dicts of numbers; `RunError` if it is none."""
+    try:
+        with path.open(newline="") as file:
+            return [
+                {name: int(text) if name == "epoch" else float(text) for name, text in row.items()}
+                for row in csv.DictReader(file)
+            ]
+    except (OSError, TypeError, ValueError, csv.Error) as error:
+        raise RunError(f"{path} cannot be read ({error}). Start a new run.") from None

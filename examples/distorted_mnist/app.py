@@ -10,9 +10,10 @@ from pathlib import Path
 import keras
 import numpy as np
 
-from common.errors import DataError, RunError
+from common.errors import DataError, RunError, explained
 from common.files import whole_or_absent
 from common.machine import check_backend, device
+from common.wording import counted
 from distorted_mnist import table, training
 from distorted_mnist.command_line import parse
 from distorted_mnist.digits import held_out, load_digits
@@ -33,7 +34,7 @@ def main(arguments=None):
         print(f"distorted_mnist.py: {error}", file=sys.stderr)
         return 2
     except OSError as error:  # an output folder that cannot be written, a full disk
-        print(f"distorted_mnist.py: {error}.", file=sys.stderr)
+        print(f"distorted_mnist.py: {explained(error)}", file=sys.stderr)
         return 2
     except KeyboardInterrupt:
         print("\nStopped. The same command goes on.")
@@ -52,8 +53,9 @@ def run_all(options):
     there = folder.results()
     left = [run for run in wanted if run not in there]
     print(
-        f"Backend: {settings['backend']}, on {device()}, {settings['precision']}. {len(wanted)} "
-        f"runs of {settings['steps']:,} batches of {settings['batch_size']}, "
+        f"Backend: {settings['backend']}, on {device()}, {settings['precision']}. "
+        f"{counted(len(wanted), 'run')} of {settings['steps']:,} batches of "
+        f"{settings['batch_size']}, "
         f"{len(wanted) - len(left)} of them there already.\nOutput: {folder.path}",
         flush=True,
     )

@@ -22,6 +22,11 @@ TEST_LABELS = "GT-final_test.csv"
 NUM_CLASSES = 43
 
 
+def unreadable(path, error):
+    """The `DataError` of a path that the user may not read, from its `OSError`."""
+    return DataError(f"Cannot read {path} ({error.strerror}). Pass --data that you may read.")
+
+
 @dataclass(frozen=True)
 class Entry:
     """One image of a set: where it is, what it shows, which physical sign it was taken of."""
@@ -46,6 +51,8 @@ class ImageFiles:
             self._archive = zipfile.ZipFile(self.path)
         except FileNotFoundError:
             raise DataError(f"{self.path} does not exist.") from None
+        except PermissionError as error:
+            raise unreadable(self.path, error) from None
         except (zipfile.BadZipFile, OSError) as error:
             raise DataError(
                 f"{self.path} is no complete zip archive ({error}). Delete it and fetch it again."

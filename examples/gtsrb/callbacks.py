@@ -5,6 +5,7 @@ from __future__ import annotations
 import keras
 import numpy as np
 
+from common.errors import RunError
 from common.files import whole_or_absent
 from gtsrb import evaluation, models
 from gtsrb.distribution import ONE_DEVICE
@@ -93,7 +94,7 @@ class ThetaLog(keras.callbacks.Callback):
         # Evenly spread, so that every class is there: the set is sorted by class.
         step = max(1, len(images) // FOLLOWED_IMAGES)
         self._images = images.images[::step]
-        self._thetas = list(np.load(path))[: done + 1] if done and path.exists() else []
+        self._thetas = list(_read(path))[: done + 1] if done and path.exists() else []
         self._look = None
 
     def on_train_begin(self, logs=None):
@@ -111,3 +112,10 @@ class ThetaLog(keras.callbacks.Callback):
         self._thetas.append(theta)
         with whole_or_absent(self._path) as path:
             np.save(path, np.stack(self._thetas))
+
+
+def _read(path):
+    try:
+        return np.load(path)
+    except (OSError, EOFError, ValueError) as error:
+        raise RunError(f"{path} cannot be read ({error}). Start a new run.") from None

@@ -3,12 +3,25 @@
 from __future__ import annotations
 
 import argparse
-from pathlib import Path
 
-from common.arguments import positive, seed
+from common.arguments import given_path, not_empty, positive, seed
 from gtsrb.augmentation import AUGMENTATIONS
 from gtsrb.configurations import CONFIGURATIONS
 from gtsrb.runs import RUNS
+
+# Options that say how to train, and their names in the parsed command line.
+TRAINING = {
+    "--data": "data",
+    "--augment": "augment",
+    "--every": "every",
+    "--epochs": "epochs",
+    "--batch-size": "batch_size",
+    "--seed": "seed",
+    "--mixed-precision": "precision",
+    "--distribute": "distribute",
+    "--final": "final",
+    "--resume": "resume",
+}
 
 
 def parse(arguments):
@@ -20,6 +33,7 @@ def parse(arguments):
     )
     parser.add_argument(
         "--data",
+        type=not_empty,
         metavar="sample|full|PATH",
         help="the bundled sample (default), the whole benchmark (downloaded once), or a folder "
         "with the official archives or what they contain",
@@ -66,7 +80,7 @@ def parse(arguments):
         help="train on the validation images too: only the official test set then measures it",
     )
     parser.add_argument(
-        "--output", type=Path, metavar="DIR", help=f"default: a new folder in {RUNS}"
+        "--output", type=given_path, metavar="DIR", help=f"default: a new folder in {RUNS}"
     )
     parser.add_argument(
         "--resume",
@@ -76,9 +90,22 @@ def parse(arguments):
     parser.add_argument(
         "--predict",
         nargs="+",
-        type=Path,
+        type=given_path,
         metavar="FILE",
         help="classify images with the trained model in --output (default: the latest one, of "
         "--model if that is given, or the one bundled with this example: best, or --model stn)",
     )
-    return parser.parse_args(arguments)
+    parser.add_argument(
+        "--bundled",
+        action="store_true",
+        help="with --predict: ask the bundled model, whatever runs there are; --output is then "
+        "the folder for the picture",
+    )
+    options = parser.parse_args(arguments)
+    if options.bundled and not options.predict:
+        parser.error("--bundled goes with --predict: it names who answers")
+    unset = parser.parse_args([])
+    idle = [o for o, name in TRAINING.items() if getattr(options, name) != getattr(unset, name)]
+    if options.predict and idle:
+        parser.error(f"--predict does not train: leave out {', '.join(idle)}")
+    return options

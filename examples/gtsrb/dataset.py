@@ -14,7 +14,8 @@ from common.errors import DataError
 from common.files import whole_or_absent
 from gtsrb import archives, splits
 from gtsrb.archives import ImageFiles
-from gtsrb.preprocessing import VERSION, decode
+from gtsrb.decoding import decode
+from gtsrb.preprocessing import VERSION
 
 SAMPLE = Path(__file__).with_name("sample.zip")
 TRAIN_IMAGES = 39_209
@@ -95,7 +96,10 @@ def load_path(path, preprocessing, cache):
         cache: Folder for decoded images, made if missing.
     """
     path = Path(path)
-    train, test = find_training_set(path), find_test_set(path)
+    try:
+        train, test = find_training_set(path), find_test_set(path)
+    except OSError as error:
+        raise archives.unreadable(path, error) from None
     images = _read_training_set(train, preprocessing, cache)
     if len(images) != TRAIN_IMAGES:
         raise DataError(

@@ -2,10 +2,15 @@
 
 from __future__ import annotations
 
+import textwrap
+import warnings
+
 import numpy as np
 from matplotlib.figure import Figure
+from matplotlib.ticker import LogFormatter
 
 from common.files import whole_or_absent
+from common.wording import counted
 from gtsrb.signs import SIGN_NAMES
 from keras_stn import visualization
 
@@ -13,6 +18,8 @@ DPI = 130
 GALLERY_IMAGES = 24
 CONFUSED_CLASSES = 12
 WRONG_TRACKS = 24
+COLUMNS = 6  # of pictures side by side
+LETTERS = 26  # in a line above one of them
 
 
 def curves(history):
@@ -32,6 +39,8 @@ def curves(history):
         axes.grid(alpha=0.3)
     for axes in (loss, error):
         axes.set_yscale("log")
+        axes.yaxis.set_major_formatter(LogFormatter())  # 20, not 2 × 10¹
+        axes.yaxis.set_minor_formatter(LogFormatter())
         axes.legend()
     return figure
 
@@ -43,7 +52,9 @@ def per_class(rows):
     axes = figure.subplots()
     axes.barh([name for _, name, _, _ in rows], accuracy, color="tab:blue")
     for label, (_, _, count, wrong) in enumerate(rows):
-        axes.text(1, label, f"{wrong} of {count} wrong", va="center", fontsize=6, color="white")
+        inside = accuracy[label] > 20  # else there is no bar to write on
+        place, color = (1, "white") if inside else (accuracy[label] + 1, "black")
+        axes.text(place, label, f"{wrong} of {count} wrong", va="center", fontsize=6, color=color)
     axes.set_title("validation accuracy by class, %")
     axes.set_xlim(0, 100)
     axes.set_ylim(len(rows) - 0.4, -0.6)
@@ -72,13 +83,14 @@ def _confusion_matrix(axes, labels, predicted):
     axes.imshow(wrong[np.ix_(hardest, hardest)], cmap="Oranges", vmin=0, vmax=max(1, wrong.max()))
     for row, column in np.ndindex(shares.shape):
         if shares[row, column]:
-            color = "gray" if row == column else "black"
+            dark = row != column and shares[row, column] > wrong.max() / 2
+            color = "gray" if row == column else "white" if dark else "black"
             axes.text(column, row, shares[row, column], ha="center", va="center", color=color)
     names = [SIGN_NAMES[label] for label in hardest]
     axes.set_xticks(range(len(hardest)), names, rotation=60, ha="right", fontsize=8)
     axes.set_yticks(range(len(hardest)), names, fontsize=8)
     axes.set_xlabel("taken for")
-    axes.set_ylabel("is")
+    axes.set_ylabel("true sign")
     axes.set_title("the classes most confused, images")
 
 
@@ -86,12 +98,12 @@ def _wrong_images(figure, images, predicted, probabilities):
     wrong = np.flatnonzero(predicted != images.labels)
     tracks, counts = np.unique(images.tracks[wrong], return_counts=True)
     worst = np.argsort(-counts, kind="stable")[:WRONG_TRACKS]
-    title = (
-        f"all {len(tracks)}" if len(tracks) <= WRONG_TRACKS else f"{WRONG_TRACKS} of {len(tracks)}"
-    )
-    figure.suptitle(f"tracks with errors ({title}): the surest wrong answer of each", fontsize=10)
-    columns = min(6, max(1, len(worst)))
-    panels = figure.subplots(max(1, -(-len(worst) // columns)), columns, squeeze=False)
+    title = f"{counted(len(tracks), 'track')} with errors"
+    if len(tracks) > WRONG_TRACKS:
+        title += f", the {WRONG_TRACKS} worst"
+    figure.suptitle(f"{title}: the surest wrong answer of each", fontsize=10)
+    # Always as many, so that few pictures are no larger than many, and their titles fit.
+    panels = figure.subplots(-(-WRONG_TRACKS // COLUMNS), COLUMNS, squeeze=False)
     for axes in panels.flat:
         axes.set_axis_off()
     for axes, i in zip(panels.flat, worst, strict=False):
@@ -100,10 +112,17 @@ def _wrong_images(figure, images, predicted, probabilities):
         whole = int((images.tracks == tracks[i]).sum())
         show(axes, images.images[shown])
         axes.set_title(
-            f"{SIGN_NAMES[images.labels[shown]]}\nfor: {SIGN_NAMES[predicted[shown]]}\n"
-            f"{100 * probabilities[shown].max():.0f} % sure; {counts[i]} of {whole}",
+            _folded(
+                f"{SIGN_NAMES[images.labels[shown]]}\nfor: {SIGN_NAMES[predicted[shown]]}\n"
+                f"{100 * probabilities[shown].max():.0f} % sure; {counts[i]} of {whole}"
+            ),
             fontsize=6,
         )
+
+
+def _folded(title):
+    """A title of lines that are no wider than a picture."""
+    return "\n".join(textwrap.fill(line, LETTERS) for line in title.split("\n"))
 
 
 def show(axes, image):
@@ -113,13 +132,13 @@ def show(axes, image):
 
 
 def gallery(look, images, predicted):
-    """Validation images, where the transformer looked, what it passed on; errors first."""
+    """Validation images, where the transformer looked, what it passed on; errors last."""
     right = np.flatnonzero(predicted == images.labels)
     wrong = _of_different_tracks(np.flatnonzero(predicted != images.labels), images.tracks)
     wrong = wrong[: max(GALLERY_IMAGES // 4, GALLERY_IMAGES - len(right))]
     count = min(len(right), GALLERY_IMAGES - len(wrong))
     spread = np.linspace(0, len(right), count, endpoint=False).astype(int)
-    chosen = np.concatenate([wrong, right[spread]])
+    chosen = np.concatenate([right[spread], wrong])
     titles = [
         SIGN_NAMES[images.labels[i]]
         + ("" if predicted[i] == images.labels[i] else f"\ntaken for: {SIGN_NAMES[predicted[i]]}")
@@ -139,14 +158,34 @@ def draw(look, images, titles):
     if look is None:
         return _plain(images, titles)
     source, warped, theta = look(images)
-    return visualization.plot_transforms(
+    columns = min(3, len(images))
+    figure = visualization.plot_transforms(
         _displayable(source),
         look.grid(theta, warped, source),
         _displayable(warped),
         titles=titles,
         data_format="channels_last",
-        columns=3,
+        columns=columns,
     )
+    for axes in figure.axes:
+        axes.title.set_parse_math(False)  # a file's name may hold dollars
+    _head_columns(figure, ("input", "where it looked", "crop") * columns)
+    return figure
+
+
+def _head_columns(figure, heads):
+    """Makes room for a line above the first row, and says in it what each column shows."""
+    width, height = figure.get_size_inches()
+    room = 0.2
+    figure.set_size_inches(width, height + room)
+    share = height / (height + room)
+    top = 1 - 0.05 / (height + room)
+    places = figure.subplotpars
+    figure.subplots_adjust(top=share * places.top, bottom=share * places.bottom)
+    for axes, head in zip(figure.axes, heads, strict=False):
+        box = axes.get_position()
+        middle = (box.x0 + box.x1) / 2
+        figure.text(middle, top, head, ha="center", va="top", fontsize=8, color="gray")
 
 
 def _displayable(images):
@@ -158,15 +197,14 @@ def _displayable(images):
 
 
 def _plain(images, titles):
-    columns = 6
-    rows = -(-len(images) // columns)
-    figure = Figure(figsize=(12, 2 * rows), layout="constrained")
-    panels = figure.subplots(rows, columns, squeeze=False)
+    rows = -(-len(images) // COLUMNS)
+    figure = Figure(figsize=(12, 2.3 * rows), layout="constrained")
+    panels = figure.subplots(rows, COLUMNS, squeeze=False)
     for axes in panels.flat:
         axes.set_axis_off()
     for axes, image, title in zip(panels.flat, images, titles, strict=False):
         show(axes, image)
-        axes.set_title(title, fontsize=8)
+        axes.set_title(_folded(title), fontsize=7, parse_math=False)
     return figure
 
 
@@ -194,5 +232,6 @@ def theta_over_training(thetas):
 
 def save(figure, path):
     """Writes a figure as a picture, never half."""
-    with whole_or_absent(path) as temporary:
+    with whole_or_absent(path) as temporary, warnings.catch_warnings():
+        warnings.filterwarnings("ignore", "Glyph")  # a letter of a file's name that no font has
         figure.savefig(temporary, dpi=DPI)

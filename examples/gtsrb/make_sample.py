@@ -17,7 +17,8 @@ from pathlib import Path, PurePosixPath
 
 import numpy as np
 
-from gtsrb import archives, dataset, preprocessing, splits
+from gtsrb import archives, dataset, splits
+from gtsrb.decoding import decode
 
 TRACKS = 40
 TRAINING_IMAGES = 30
@@ -90,7 +91,7 @@ def choose(entries, side):
 
 def as_webp(data, name):
     """The same pixels as lossless WebP."""
-    image = preprocessing.decode(data, name)
+    image = decode(data, name)
     buffer = io.BytesIO()
     image.save(buffer, "WEBP", lossless=True, quality=100, method=6)
     return buffer.getvalue()

@@ -1,37 +1,19 @@
-"""From an image file to the pixels that a network takes: square, uint8, grey or in colour.
+"""From a picture to the pixels that a network takes: square, uint8, grey or in colour.
 
-Pillow reads PPM (and what users' photos come in) and resizes; scikit-image equalises the contrast,
-adaptively and with a clip limit (CLAHE). Both run on the CPU whatever the backend, and the same
-function serves training and prediction.
+Pillow resizes; scikit-image equalises the contrast, adaptively and with a clip limit (CLAHE). Both
+run on the CPU whatever the backend, and the same function serves training and prediction.
 """
 
 from __future__ import annotations
 
-import io
 from dataclasses import dataclass
 
 import numpy as np
-from PIL import Image, UnidentifiedImageError
+from PIL import Image
 from skimage import exposure
-
-from common.errors import DataError
 
 # Part of every cache's key: raise it when the result of a `Preprocessing` changes.
 VERSION = 2
-
-
-def decode(data, name):
-    """The Pillow image in the bytes `data`; `name` is for the error message."""
-    try:
-        image = Image.open(io.BytesIO(data))
-        image.load()
-    except UnidentifiedImageError:
-        reason = "of no format that Pillow knows" if data else "empty"
-    except (OSError, SyntaxError, ValueError, Image.DecompressionBombError) as error:
-        reason = str(error)
-    else:
-        return image
-    raise DataError(f"{name} is no readable image ({reason}). Fetch it again, or leave it out.")
 
 
 @dataclass(frozen=True)
@@ -53,7 +35,7 @@ class Preprocessing:
         return (self.size, self.size, 3 if self.color else 1)
 
     def __call__(self, image):
-        """A Pillow image of any size and mode as a uint8 array of `shape`."""
+        """A Pillow image of any size, as `decode` returns it, as a uint8 array of `shape`."""
         if self.color:
             # Bicubic: far from all signs are as large as the result. Pillow averages when it
             # shrinks, whatever the filter.

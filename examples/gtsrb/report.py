@@ -7,13 +7,23 @@ import numpy as np
 
 from common.callbacks import read_history
 from common.files import whole_or_absent, write_csv
-from gtsrb import evaluation, figures, models, training
+from common.wording import counted
+from gtsrb import evaluation, figures, models, runs, training
 from gtsrb.signs import SIGN_NAMES
 from gtsrb.warping import PERTURBATIONS, perturbed
 
 SUMMARY = "summary.txt"
 PREDICTIONS = "predictions.csv"
 PERTURBED = "perturbed.csv"
+# What there is to see, the first thing first.
+PICTURES = {
+    "gallery.png": "validation images, and where the transformer looked",
+    f"{training.LOOKS}/training.gif": "where it looked, epoch by epoch",
+    "curves.png": "loss, errors and learning rate over the epochs",
+    "theta.png": "theta over the epochs",
+    "confusion.png": "what was taken for what",
+    "per_class.png": "accuracy by class",
+}
 
 
 def write(model, data, folder, settings):
@@ -25,29 +35,33 @@ def write(model, data, folder, settings):
         folder: Output folder, a `Path`.
         settings: The run's settings.
     """
-    history = read_history(folder / training.HISTORY)
+    history = read_history(folder / runs.HISTORY)
     validation = data.validation
+    _progress(f"Evaluating {counted(len(validation), 'validation image')}")
     probabilities = evaluation.probabilities(evaluation.predict(model, validation.images))
     predicted = probabilities.argmax(axis=-1)
     errors = int((predicted != validation.labels).sum())
     measure = "accuracy on images it was trained on" if settings["final"] else "validation accuracy"
     lines = [
-        f"{settings['model']} on {keras.backend.backend()}, {len(history)} epochs, seed "
+        f"{settings['model']} on {keras.backend.backend()}, {counted(len(history), 'epoch')}, seed "
         f"{settings['seed']}: {measure} {_percent(errors, len(predicted))} "
-        f"({errors} errors of {len(predicted):,} images, {validation.num_tracks} tracks)"
+        f"({counted(errors, 'error')} of {counted(len(predicted), 'image')}, "
+        f"{counted(validation.num_tracks, 'track')})"
     ]
     wrong = {"as they are": errors}
     for name, ranges in PERTURBATIONS.items():
+        _progress(f"Evaluating the same, {name}")
         wrong[name] = _count_errors(model, perturbed(validation, ranges))
     lines.append(
         "signs rotated, shifted, scaled, all three: "
         + ", ".join(_percent(wrong[name], len(validation)) for name in PERTURBATIONS)
     )
     if data.test is not None:
+        _progress(f"Evaluating {counted(len(data.test), 'official test image')}")
         count = _count_errors(model, data.test)
         lines.append(
             f"official test accuracy {_percent(count, len(data.test))} "
-            f"({count} errors of {len(data.test):,})"
+            f"({counted(count, 'error')} of {len(data.test):,})"
         )
     write_csv(
         folder / PREDICTIONS,
@@ -67,6 +81,7 @@ def write(model, data, folder, settings):
     )
     rows = class_rows(validation.labels, predicted)
     write_csv(folder / "per_class.csv", ("class", "sign", "images", "errors"), rows)
+    _progress("Drawing")
     look = models.look_of(model)
     pictures = {
         "curves": figures.curves(history),
@@ -89,6 +104,13 @@ def write(model, data, folder, settings):
     return summary
 
 
+def pictures_of(folder):
+    """The pictures that a run has left in its folder, and what they show, as lines of text."""
+    there = {folder / name: shown for name, shown in PICTURES.items() if (folder / name).exists()}
+    width = max(len(str(path)) for path in there)
+    return "\n".join(f"  {path!s:{width}}  {shown}" for path, shown in there.items())
+
+
 def class_rows(labels, predicted):
     """Of each class: its number, its sign, how many images it has, how many are wrong."""
     rows = []
@@ -97,6 +119,11 @@ def class_rows(labels, predicted):
         wrong = int((predicted[of_class] != label).sum())
         rows.append((label, name, int(of_class.sum()), wrong))
     return rows
+
+
+def _progress(what):
+    # Minutes on a slow machine, after an epoch that said it was the last.
+    print(f"{what} ...", flush=True)
 
 
 def _count_errors(model, images):

@@ -17,10 +17,10 @@ from gtsrb.callbacks import (
 )
 from gtsrb.distribution import ONE_DEVICE
 from gtsrb.models import spatial_transformer
+from gtsrb.runs import HISTORY
 from keras_stn.callbacks import TransformerGallery
 
 CHECKPOINT = "checkpoint.keras"
-HISTORY = "history.csv"
 THETA = "theta.npy"
 LOOKS = "looks"  # a picture an epoch, and the animation
 LOOKED_AT = 8  # validation images in them
@@ -47,13 +47,15 @@ def train(model, dataset, folder, recipe, *, epochs, batch_size, seed, devices=O
     # The optimizer knows how far the run has come.
     done = int(keras.ops.convert_to_numpy(model.optimizer.iterations)) // steps
     callbacks = [RandomSeeds(seed, devices)]
+    galleries = []
     if devices.is_main:
         validation = dataset.validation
+        galleries = looks(model, validation, folder / LOOKS)
         callbacks += [
             OfAveragedWeights(
                 Validation(validation),
                 ThetaLog(folder / THETA, validation, done),
-                *looks(model, validation, folder / LOOKS),
+                *galleries,
             ),
             HistoryLog(folder / HISTORY, done),
             Checkpoint(folder / CHECKPOINT, devices.saving),
@@ -72,6 +74,8 @@ def train(model, dataset, folder, recipe, *, epochs, batch_size, seed, devices=O
             )
     else:  # interrupted after the last epoch, before the report: what `fit` does at its end
         model.optimizer.finalize_variable_values(model.trainable_variables)
+        for gallery in galleries:
+            gallery.write_animation(last_epoch=epochs)
 
 
 def looks(model, images, folder):

@@ -10,7 +10,7 @@ from PIL import Image
 
 from common.errors import DataError
 from gtsrb.archives import ImageFiles
-from gtsrb.preprocessing import decode
+from gtsrb.decoding import decode
 
 
 def encoded(kind):
@@ -47,15 +47,15 @@ def test_images_cut_short_are_refused(kind, share):
 @pytest.mark.parametrize(
     ("data", "reason"),
     [
-        (b"", "empty"),
-        (b"hello", "of no format that Pillow knows"),
-        (b"P6\n-3 4\n255\n", r".+"),
-        (png_of(60_000, 60_000), "decompression bomb"),
-        (png_of(0, 0), r".+"),
+        (b"", r"no readable image \(empty\)"),
+        (b"hello", r"no readable image \(of no format that Pillow knows\)"),
+        (b"P6\n-3 4\n255\n", r"no readable image \(.+\)"),
+        (png_of(60_000, 60_000), r"too large: Pillow reads at most 178,956,970 pixels\. Scale"),
+        (png_of(0, 0), r"no readable image \(.+\)"),
     ],
 )
 def test_what_is_no_image_is_refused(data, reason):
-    with pytest.raises(DataError, match=rf"^sign is no readable image \(.*{reason}"):
+    with pytest.raises(DataError, match=rf"^sign is .*{reason}"):
         decode(data, "sign")
 
 

@@ -10,7 +10,8 @@ from common.errors import DataError
 from gtsrb import archives, dataset, splits
 from gtsrb.configurations import COLOR_48, GREY_32
 from gtsrb.dataset import ImageSet
-from gtsrb.preprocessing import Preprocessing, decode
+from gtsrb.decoding import decode
+from gtsrb.preprocessing import Preprocessing
 
 
 def test_sample_holds_every_class_and_shares_no_track():
