@@ -40,18 +40,27 @@ def grid_sample(
 
     Convention:
         `grid` holds **source** coordinates, normalized to [-1, 1], last axis (x, y) or (x, y, z):
-        x to the right, y down, z along the depth. Nearest neighbours round halves to even. Where
-        a coordinate lies exactly on a pixel, the gradient to it is the one to its right (below).
+        x to the right, y down, z along the depth. Where a coordinate lies exactly on a pixel, the
+        gradient to it is the one to its right (below).
+
+        Images or a grid of batch size 1 serve all of the other; the gradient to them is the sum.
+
+        Nearest neighbours: half-way between two pixels, the even one is read, counted from 0 in the
+        image; just outside, -1 is odd and `size` may be even. Within `size / 2**21` pixels of
+        half-way, which is what float32 may have made of it, counts as half-way. The gradient to
+        the grid is zero.
+
         A coordinate that is NaN, infinite or beyond +-16384 is read as lying there, NaN at -16384:
-        with `fill_mode="constant"` such a sample is `fill_value`, and other samples never notice;
-        the gradient to such a coordinate is zero.
+        with `fill_mode="constant"` such a sample is `fill_value`, and other samples are
+        unaffected; the gradient to such a coordinate is zero.
 
     Args:
         images: Tensor of shape (batch, height, width, channels) or (batch, depth, height, width,
-            channels); with channels first, (batch, channels, ...).
+            channels); with channels first, (batch, channels, ...). Integers and booleans for
+            interpolation="nearest" alone.
         grid: Float tensor of shape (batch, ..., 2) for images, (batch, ..., 3) for volumes, of
             any rank >= 2: (batch, h, w, 2) is a warped image, (batch, n, 2) a list of points,
-            (batch, k, h, w, 2) k crops an image.
+            (batch, k, h, w, 2) k crops per image.
         interpolation: "nearest", "bilinear" (trilinear for volumes) or "bicubic" (tricubic).
         fill_mode: What lies outside the image: "constant" (`fill_value`, blending in over one
             pixel), "nearest" (the edge pixel again), "mirror" (reflected about the centre of the
@@ -68,8 +77,8 @@ def grid_sample(
             `keras.config.image_data_format()`.
 
     Returns:
-        Samples of the images' dtype and of shape `(*grid.shape[:-1], channels)`; with channels
-        first, `(batch, channels, *grid.shape[1:-1])`. Arithmetic runs in float32 at least.
+        Samples of the images' dtype and of shape `(batch, *grid.shape[1:-1], channels)`; with
+        channels first, `(batch, channels, *grid.shape[1:-1])`. Arithmetic runs in float32 at least.
 
     Raises:
         ValueError: A shape, dtype or mode that is not one of the above.
@@ -86,7 +95,9 @@ def grid_sample(
         - [Jaderberg et al., 2015](https://arxiv.org/abs/1506.02025), section 3.3.
     """
     data_format = data_format or keras.config.image_data_format()
-    check_options(interpolation, fill_mode, fill_value, antialias, data_format)
+    check_options(
+        interpolation, fill_mode, fill_value, antialias, data_format, align_corners=align_corners
+    )
     options = {
         "interpolation": interpolation,
         "fill_mode": fill_mode,
@@ -99,17 +110,15 @@ def grid_sample(
     samples_shape(images.shape, grid.shape, antialias, data_format)
     check_dtypes(images.dtype, grid.dtype, options)
     grid = ops.cast(grid, arithmetic_dtype(images.dtype, grid.dtype))
-    if grid.shape[0] == 1 and images.shape[0] != 1:  # TEMPORARY
-        grid = ops.broadcast_to(grid, (ops.shape(images)[0], *ops.shape(grid)[1:]))
-    if images.shape[0] == 1 and grid.shape[0] != 1:
-        images = ops.broadcast_to(images, (ops.shape(grid)[0], *ops.shape(images)[1:]))
     if options.pop("antialias"):
         del options["interpolation"]
         return antialiased_sample(images, grid, **options)
     return kernels.sample(images, grid, **options)
 
 
-def check_options(interpolation, fill_mode, fill_value, antialias, data_format):
+def check_options(
+    interpolation, fill_mode, fill_value, antialias, data_format, *, align_corners=True
+):
     """Raises `ValueError` for an option that `grid_sample` does not know."""
     for name, value, known in (
         ("interpolation", interpolation, INTERPOLATIONS),
@@ -126,6 +135,12 @@ def check_options(interpolation, fill_mode, fill_value, antialias, data_format):
             "`fill_value` must be a number, in image intensity units. "
             f"Received: fill_value={fill_value!r}. Pass for example fill_value=0.0."
         )
+    for name, value in (("antialias", antialias), ("align_corners", align_corners)):
+        if not isinstance(value, (bool, np.bool_)):
+            raise ValueError(
+                f"`{name}` must be True or False. Received: {name}={value!r}. "
+                f"Pass for example {name}=True."
+            )
     if antialias and interpolation != "bilinear":
         raise ValueError(
             "`antialias=True` is there for interpolation='bilinear' alone. "
@@ -151,13 +166,18 @@ def samples_shape(images_shape, grid_shape, antialias, data_format):
             "antialias=False."
         )
     batch, grid_batch = images_shape[0], grid_shape[0]
-    if None not in (batch, grid_batch) and 1 not in (batch, grid_batch) and batch != grid_batch:
+    # A batch may also be None, or one of the symbolic sizes that cannot always be compared.
+    known = {size for size in (batch, grid_batch) if isinstance(size, int)}
+    if len(known - {1}) == 2:
         raise ValueError(
-            "`images` and `grid` must have the same batch size. "
+            "`images` and `grid` must have the same batch size, or one of them a batch size of 1. "
             f"Received: images.shape={images_shape}, grid.shape={grid_shape}. "
-            "Repeat the one that is shared, for example with `keras.ops.repeat`."
+            "Pass one grid for all images, one image for all grids, or as many of each."
         )
-    batch = grid_batch if batch in (None, 1) else batch
+    if known == {1}:
+        batch = grid_batch if isinstance(batch, int) else batch
+    elif known:
+        (batch,) = known - {1}
     if data_format == "channels_first":
         return (batch, images_shape[1], *grid_shape[1:-1])
     return (batch, *grid_shape[1:-1], images_shape[-1])
@@ -183,6 +203,12 @@ def check_dtypes(images_dtype, grid_dtype, options):
     grid_dtype = keras.backend.standardize_dtype(grid_dtype)
     interpolation, fill_value = options["interpolation"], options["fill_value"]
     if not keras.backend.is_float_dtype(images_dtype):
+        if images_dtype.startswith("complex"):
+            raise ValueError(
+                f"`images` must hold real numbers. Received: images.dtype={images_dtype}. Sample "
+                "the real and the imaginary part apart, each as floats, for example "
+                "`keras.ops.cast(keras.ops.imag(images), 'float32')`: nothing is lost."
+            )
         if interpolation != "nearest":
             raise ValueError(
                 f"`images` must be floating point for interpolation={interpolation!r}: a blend of "

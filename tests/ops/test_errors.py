@@ -84,6 +84,20 @@ def test_options(option, value, known):
         ops.grid_sample(IMAGES, GRID, **{option: value})
 
 
+@pytest.mark.parametrize("option", ["align_corners", "antialias"])
+@pytest.mark.parametrize("value", ["yes", 1, 4, None, np.ones(1, bool)])
+def test_switches(option, value):
+    message = three_parts(
+        f"`{option}` must be True or False",
+        f"{option}={value!r}",
+        f"Pass for example {option}=True.",
+    )
+    with pytest.raises(ValueError, match=message):
+        ops.grid_sample(IMAGES, GRID, **{option: value})
+    # NumPy's own are as good.
+    ops.grid_sample(IMAGES, GRID, data_format="channels_last", **{option: np.bool_(False)})
+
+
 @pytest.mark.parametrize("value", ["0", None, (0, 0), np.zeros(2)])
 def test_fill_value(value):
     message = three_parts(
@@ -132,14 +146,13 @@ def test_grid_shape(image, shape, order, symbolic):
 
 
 @pytest.mark.parametrize("symbolic", [False, True])
-@pytest.mark.parametrize("batch", [1, 3])
-def test_batch_sizes(batch, symbolic):
-    shape = (batch, 7, 2)
+def test_batch_sizes(symbolic):
+    shape = (3, 7, 2)
     grid = keras.KerasTensor(shape) if symbolic else np.zeros(shape, "float32")
     message = three_parts(
-        "`images` and `grid` must have the same batch size",
+        "`images` and `grid` must have the same batch size, or one of them a batch size of 1",
         f"images.shape=(2, 4, 5, 3), grid.shape={shape}",
-        "Repeat the one that is shared",
+        "Pass one grid for all images, one image for all grids, or as many of each.",
     )
     with pytest.raises(ValueError, match=message):
         ops.grid_sample(IMAGES, grid, data_format="channels_last")
@@ -157,6 +170,23 @@ def test_integer_images_do_not_blend(interpolation, dtype, symbolic):
     )
     with pytest.raises(ValueError, match=message):
         ops.grid_sample(image, GRID, interpolation=interpolation, data_format="channels_last")
+
+
+@pytest.mark.parametrize("symbolic", [False, True])
+@pytest.mark.parametrize("interpolation", ["nearest", "bilinear"])
+def test_complex_images(interpolation, symbolic):
+    image = IMAGES.astype("complex64")
+    image = keras.KerasTensor(image.shape, dtype="complex64") if symbolic else image
+    options = {"interpolation": interpolation, "data_format": "channels_last"}
+    message = three_parts(
+        "`images` must hold real numbers",
+        "images.dtype=complex64",
+        "Sample the real and the imaginary part apart",
+    )
+    with pytest.raises(ValueError, match=message):
+        ops.grid_sample(image, GRID, **options)
+    part = keras.ops.cast(keras.ops.imag(image), "float32")  # as it advises
+    assert ops.grid_sample(part, GRID, **options).shape == (2, 7, 3)
 
 
 @pytest.mark.parametrize("symbolic", [False, True])

@@ -59,12 +59,18 @@ if keras.backend.backend() == "jax":
 elif keras.backend.backend() == "tensorflow":
     import tensorflow as tf
 
-    # Not in `tf.raw_ops`; jax2tf takes the XLA operations from the same module.
-    from tensorflow.compiler.tf2xla.python import xla
+    # Not in `tf.raw_ops`; jax2tf takes the XLA operations from the same modules. They are not
+    # public: where TensorFlow has moved them we do without.
+    try:
+        from tensorflow.compiler.tf2xla.python import xla
+        from tensorflow.compiler.xla import xla_data_pb2
+    except ImportError:
+        xla = xla_data_pb2 = None
+    _context = getattr(getattr(tf, "__internal__", None), "get_enclosing_xla_context", None)
 
     def inside_xla():
-        """Whether what is being traced will be compiled by XLA."""
-        return tf.__internal__.get_enclosing_xla_context() is not None
+        """Whether what is being traced will be, or may be, compiled by XLA."""
+        return not tf.executing_eagerly() if _context is None else _context() is not None
 
     def _never(x):
         # False for every number, NaN too; what the compiler does not know is that.
@@ -73,7 +79,8 @@ elif keras.backend.backend() == "tensorflow":
 
     @tf.custom_gradient
     def _materialized(x):
-        if tf.config.list_logical_devices("CPU") == tf.config.list_logical_devices():
+        on_cpus_alone = tf.config.list_logical_devices("CPU") == tf.config.list_logical_devices()
+        if on_cpus_alone or xla is None:
             (once,) = tf.while_loop(_never, lambda x: (-x,), (x,))
         else:
             (once,) = xla.optimization_barrier(x)

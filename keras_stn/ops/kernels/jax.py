@@ -20,15 +20,26 @@ from keras_stn.ops.kernels.taps import is_zero
 from keras_stn.ops.kernels.windows import covers, windows
 
 
-def take(pixels, index, salt=0):
-    """Rows `index`, all of them in bounds, of `pixels`.
+def take(pixels, indices, shape, salt=0):
+    """Same meaning as `portable.take`.
 
     Gathers of different `salt` are never merged: each is then fused into the sum that uses it,
     where a shared one would be written to memory and read back.
     """
+    if _is_small(shape):
+        first, *others = [portable.flat_index(indices, shape)]
+    else:
+        # JAX has no int64 unless told so: an index for each axis instead.
+        pixels = pixels.reshape(shape)
+        first, *others = jnp.arange(shape[0], dtype="int32")[:, None], *indices
     if salt:
-        index = index + (lax.optimization_barrier(jnp.int32(salt)) - salt)
-    return pixels.at[index].get(mode="promise_in_bounds")
+        first = first + (lax.optimization_barrier(jnp.int32(salt)) - salt)
+    return pixels.at[first, *others].get(mode="promise_in_bounds")
+
+
+def _is_small(shape):
+    """Whether one index of 32 bits is known to find every pixel of images of this shape."""
+    return portable.index_dtype(shape) == "int32"
 
 
 def interpolate(images, axes, *, interpolation, fill_mode):
@@ -59,7 +70,11 @@ def _interpolate_jvp(interpolation, fill_mode, orders, primals, tangents):
         to_images = to_images.astype(samples.dtype)
         # The transpose computes indices and weights in different loops.
         once = tuple(compute_once(x) for x in axes)
-        if covers(interpolation, fill_mode, orders) and 0 not in images.shape:
+        if (
+            covers(interpolation, fill_mode, orders)
+            and _is_small(images.shape)
+            and 0 not in images.shape
+        ):
             tangent += _interpolate_by_windows(to_images, once)
         else:
             tangent += _interpolate(to_images, once, interpolation, fill_mode, orders)
@@ -88,10 +103,11 @@ def _interpolate_by_windows(images, axes):
     starts, shape, weights = windows(axes, sizes)
     rows = images.reshape(batch * sizes[0], *sizes[1:], channels)
     first = jnp.arange(batch, dtype="int32")[:, None] * sizes[0]
+    starts = jnp.broadcast_arrays(first + starts[0], *starts[1:])
     axes_of_window = tuple(range(2, 2 + len(sizes)))
     found = lax.gather(
         rows,
-        jnp.stack([first + starts[0], *starts[1:]], axis=-1),
+        jnp.stack(starts, axis=-1),
         lax.GatherDimensionNumbers(
             offset_dims=(*axes_of_window, 2 + len(sizes)),
             collapsed_slice_dims=(),

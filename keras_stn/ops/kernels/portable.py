@@ -20,11 +20,19 @@ from keras_stn.ops.kernels.taps import fold, missing, nearest_tap, taps
 ROUNDING = 1e-3
 
 
-def take(pixels, index):
-    """Rows `index`, all of them in bounds, of `pixels`, (count, channels)."""
+# The most elements that an array indexed by int32 may have.
+MOST_ELEMENTS = 2**31 - 1
+
+
+def take(pixels, indices, shape):
+    """The pixels at `indices`, one tensor (batch, points) an axis, all of them in bounds.
+
+    `pixels`, (count, channels), are those of images of this `shape`, channels last.
+    """
+    index = flat_index(indices, shape)
     rows = ops.take(pixels, index, axis=0)
     # `jax.numpy.take` drops an axis if there is nothing to take.
-    return ops.reshape(rows, (*ops.shape(index), ops.shape(pixels)[-1]))
+    return ops.reshape(rows, (*ops.shape(index), shape[-1]))
 
 
 def interpolate(images, axes, *, interpolation, fill_mode, orders=None, read=take):
@@ -32,7 +40,8 @@ def interpolate(images, axes, *, interpolation, fill_mode, orders=None, read=tak
 
     Args:
         images: (batch, *sizes, channels), of any float dtype.
-        axes: Pixel coordinates, one tensor (batch, points) a spatial axis, rows first.
+        axes: Pixel coordinates, one tensor (batch, points) a spatial axis, rows first. Their batch
+            or that of the images may be 1, and then serves all of the other.
         interpolation: "bilinear" or "bicubic".
         fill_mode: As in `grid_sample`.
         orders: How often to differentiate to each of `axes`; None is not at all.
@@ -41,7 +50,8 @@ def interpolate(images, axes, *, interpolation, fill_mode, orders=None, read=tak
     Returns:
         (batch, points, channels) in the dtype of `axes`.
     """
-    batch, *sizes, channels = ops.shape(images)
+    shape = ops.shape(images)
+    sizes = shape[1:-1]
     dtype = axes[0].dtype
     corners = itertools.product(
         *(
@@ -50,26 +60,33 @@ def interpolate(images, axes, *, interpolation, fill_mode, orders=None, read=tak
         )
     )
     pixels = _pixels(images)
-    samples = ops.zeros((batch, ops.shape(axes[0])[1], channels), dtype)
+    samples = 0.0
     for corner in corners:
         weight = functools.reduce(operator.mul, (weight for _, weight in corner))
-        values = read(pixels, flat_index([index for index, _ in corner], batch, sizes))
+        values = read(pixels, [index for index, _ in corner], shape)
         samples = samples + ops.expand_dims(weight, -1) * ops.cast(values, dtype)
     return samples
 
 
 def _pixels(images):
     """Pixels of the whole batch in one list, so that one index finds image, row and column."""
-    batch, *sizes, channels = ops.shape(images)
-    return ops.reshape(images, (functools.reduce(operator.mul, sizes, batch), channels))
+    return ops.reshape(images, (-1, ops.shape(images)[-1]))
 
 
-def flat_index(indices, batch, sizes):
-    """The place in the list of all pixels of the pixels at `indices`, one an axis."""
-    index = ops.expand_dims(ops.arange(0, batch, dtype="int32"), 1)
-    for size, axis_index in zip(sizes, indices, strict=True):
-        index = index * size + axis_index
+def flat_index(indices, shape):
+    """The place in the list of all pixels, of images of this `shape`, of those at `indices`."""
+    dtype = index_dtype(shape)
+    index = ops.expand_dims(ops.arange(0, shape[0], dtype=dtype), 1)
+    for size, axis_index in zip(shape[1:-1], indices, strict=True):
+        size = ops.cast(size, dtype) if ops.is_tensor(size) else size
+        index = index * size + ops.cast(axis_index, dtype)
     return index
+
+
+def index_dtype(shape):
+    """What counts every element of an array of this `shape`: "int64" where that is unknown."""
+    known = all(isinstance(size, int) for size in shape)
+    return "int32" if known and math.prod(shape) <= MOST_ELEMENTS else "int64"
 
 
 def sample(
@@ -87,11 +104,12 @@ def sample(
     """Samples `images` at `grid`; arguments as checked by `keras_stn.ops.grid_sample`.
 
     `grid` comes in the dtype of the arithmetic and may have any rank >= 2. `interpolate` and
-    `read` are a backend's faster forms of the functions above.
+    `read` are a backend's faster forms of `interpolate` and `take`.
     """
     if data_format == "channels_first":
         images = channels_to_last(images)
-    batch, *sizes, channels = ops.shape(images)
+    shape = ops.shape(images)
+    sizes = shape[1:-1]
     grid_shape = ops.shape(grid)
     points = functools.reduce(operator.mul, grid_shape[1:-1], 1)
     grid = ops.reshape(grid, (grid_shape[0], points, len(sizes)))
@@ -102,8 +120,7 @@ def sample(
         nearest = [
             nearest_tap(x, size, fill_mode=fill_mode) for x, size in zip(axes, sizes, strict=True)
         ]
-        index = flat_index([index for index, _ in nearest], batch, sizes)
-        samples = read(_pixels(images), index)
+        samples = read(_pixels(images), [index for index, _ in nearest], shape)
         if fill_mode == "constant":
             inside = functools.reduce(ops.logical_and, (there for _, there in nearest))
             fill = ops.cast(fill_value, samples.dtype)
@@ -115,7 +132,9 @@ def sample(
             samples = samples + ops.expand_dims(fill_with(share, fill_value), -1)
         samples = ops.cast(samples, images.dtype)
 
-    samples = ops.reshape(samples, (*grid_shape[:-1], channels))
+    # Of the samples: a grid of one serves a batch.
+    batch = ops.shape(samples)[0]
+    samples = ops.reshape(samples, (batch, *grid_shape[1:-1], shape[-1]))
     if data_format == "channels_first":
         samples = channels_to_first(samples)
     return samples

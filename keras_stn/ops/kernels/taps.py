@@ -14,6 +14,12 @@ from keras_stn.ops.coordinates import clamp, number
 
 _A = -0.75  # of cubic convolution, the `a` of Keys (1981), as in torch and ONNX
 
+# In sizes of the axis: how far float32 may put a coordinate from half-way between two pixels if it
+# lies there in exact arithmetic. In units of 2**-24 sizes, a grid at most n images wide is off by
+# n / 4 for each rounding that it went through, and `to_pixels` by n / 2 for its product and n for
+# its sum: 2.5 for an image's own grid that was rounded four times, 6 for three images side by side.
+HALF_WAY = 2.0**-21
+
 # Counted from the pixel to the left of the coordinate.
 FIRST_TAPS = {"bilinear": 0, "bicubic": -1}
 
@@ -100,9 +106,22 @@ def taps(x, size, *, interpolation, fill_mode, order=0):
 
 def nearest_tap(x, size, *, fill_mode):
     """The pixel nearest to folded coordinates `x`, halves to even: (int32 index, is it there)."""
-    index = ops.round(x)
+    index = nearest_pixel(x, size)
     readable = _readable(index, size, "nearest", fill_mode)
     return ops.cast(readable, "int32"), readable == index
+
+
+def nearest_pixel(x, size):
+    """The pixel nearest to pixel coordinates `x`, halves to even.
+
+    What lies within `HALF_WAY * size` of half-way counts as half-way, in float64 too: an even pixel
+    reaches that much further than an odd one. It is a sixth of a pixel at most, in axes so long
+    that float32 cannot tell their pixels apart.
+    """
+    reach = 2.0 * HALF_WAY * number(size, x.dtype)
+    even = 2.0 * ops.round(0.5 * x)
+    # The distance to it, at most 1, shrinks so far that what counts as half-way falls below half.
+    return even + ops.round((x - even) * (1.0 - reach / (1.0 + 4.0 * reach)))
 
 
 def missing(x, size, *, interpolation):

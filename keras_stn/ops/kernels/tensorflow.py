@@ -10,11 +10,10 @@ import itertools
 import operator
 
 import tensorflow as tf
-from tensorflow.compiler.tf2xla.python import xla
-from tensorflow.compiler.xla import xla_data_pb2
+from keras import ops
 
 from keras_stn.ops.kernels import portable
-from keras_stn.ops.kernels.barrier import compute_once, inside_xla
+from keras_stn.ops.kernels.barrier import compute_once, inside_xla, xla, xla_data_pb2
 from keras_stn.ops.kernels.taps import is_zero, taps
 from keras_stn.ops.kernels.windows import covers, windows
 
@@ -22,14 +21,15 @@ from keras_stn.ops.kernels.windows import covers, windows
 MAX_PACKED_CHANNELS = 4
 
 
-def take(pixels, index, salt=0):
-    """Rows `index`, all of them in bounds, of `pixels`.
+def take(pixels, indices, shape, salt=0):
+    """Same meaning as `portable.take`.
 
     Under XLA, gathers of different `salt` are never merged: each is then fused into the sum that
     uses it, where a shared one would be written to memory and read back.
     """
-    if salt:
-        (barrier,) = xla.optimization_barrier(tf.constant(salt))
+    index = portable.flat_index(indices, shape)
+    if salt and xla is not None:
+        (barrier,) = xla.optimization_barrier(tf.constant(salt, index.dtype))
         index = index + (barrier - salt)
     return _take(pixels, index)
 
@@ -38,7 +38,7 @@ def take(pixels, index, salt=0):
 def _take(pixels, index):
     def backward(upstream):
         # TensorFlow's own gradient of a gather makes a scatter, twice as slow on a CPU.
-        return _sum_by_index(upstream, index, tf.shape(pixels)[0]), None
+        return _sum_by_index(upstream, index, tf.shape(pixels, index.dtype)[0]), None
 
     return tf.gather_nd(pixels, index[..., None]), backward
 
@@ -53,15 +53,27 @@ def interpolate(images, axes, *, interpolation, fill_mode):
     """Same meaning as `portable.interpolate`."""
     modes = {"interpolation": interpolation, "fill_mode": fill_mode}
     if inside_xla():
-        return _interpolate(images, axes, (0,) * len(axes), modes)
+        return _interpolate(images, _for_all(images, axes), (0,) * len(axes), modes)
     return portable.interpolate(images, axes, read=take, **modes)
 
 
+def _for_all(images, axes):
+    """`axes`, (batch, points), repeated for each of the images if they are those of one grid."""
+    batch, grid_batch = images.shape[0], axes[0].shape[0]
+    if batch == 1 or (batch is not None and batch == grid_batch):
+        return axes
+    shape = tf.shape(axes[0])
+    batch = tf.broadcast_dynamic_shape(tf.shape(images)[:1], shape[:1])
+    return [tf.broadcast_to(x, tf.concat([batch, shape[1:]], 0)) for x in axes]
+
+
 def _interpolate(images, axes, orders, modes):
+    """`axes` are as many as the images, or those are one."""
+
     @tf.custom_gradient
     def forward(images, *axes):
         def backward(upstream):
-            to_images = _spread(upstream, axes, tf.shape(images), images.shape, orders, modes)
+            to_images = _spread(upstream, axes, ops.shape(images), images.shape, orders, modes)
             to_axes = _to_axes(upstream, images, axes, orders, modes)
             return tf.cast(to_images, images.dtype), *to_axes
 
@@ -90,8 +102,10 @@ def _spread(samples, axes, shape, static_shape, orders, modes):
     """The adjoint of `_interpolate`: adds each sample to the pixels that it was read from."""
     scatter = _spread_taps
     if covers(*modes.values(), orders) and None not in static_shape[1:] and static_shape[0] != 0:
-        packs = static_shape[-1] <= MAX_PACKED_CHANNELS
-        scatter = _spread_packed if packs else _spread_windows
+        if static_shape[-1] <= MAX_PACKED_CHANNELS:
+            scatter = _spread_packed
+        elif xla is not None:
+            scatter = _spread_windows
 
     @tf.custom_gradient
     def forward(samples, *axes):
@@ -101,26 +115,30 @@ def _spread(samples, axes, shape, static_shape, orders, modes):
 
         # It computes indices and weights in different loops.
         once = [compute_once(x) for x in axes]
-        images = scatter(samples, once, shape, static_shape, orders, modes)
+        images = scatter(samples, once, shape, orders, modes)
         return tf.ensure_shape(tf.reshape(images, shape), static_shape), backward
 
     return forward(samples, *axes)
 
 
-def _spread_taps(samples, axes, shape, static_shape, orders, modes):
-    batch, *sizes, _ = tf.unstack(shape)
-    count = functools.reduce(operator.mul, sizes, batch)
+def _spread_taps(samples, axes, shape, orders, modes):
     total = 0.0
     for corner in itertools.product(
         *(
             taps(x, size, order=order, **modes)
-            for x, size, order in zip(axes, sizes, orders, strict=True)
+            for x, size, order in zip(axes, shape[1:-1], orders, strict=True)
         )
     ):
         weight = functools.reduce(operator.mul, (weight for _, weight in corner))
-        index = portable.flat_index([index for index, _ in corner], batch, sizes)
-        total += _sum_by_index(weight[..., None] * samples, index, count)
+        index = portable.flat_index([index for index, _ in corner], shape)
+        total += _sum_by_index(weight[..., None] * samples, index, _count(shape))
     return total
+
+
+def _count(shape):
+    """The number of pixels, in the dtype of their indices, of images of this `shape`."""
+    dtype = portable.index_dtype(shape)
+    return functools.reduce(operator.mul, (tf.cast(size, dtype) for size in shape[:-1]))
 
 
 def _weighted(samples, weights):
@@ -130,13 +148,12 @@ def _weighted(samples, weights):
     return weights[..., None] * samples
 
 
-def _spread_packed(samples, axes, shape, static_shape, orders, modes):
-    batch, sizes, channels = shape[0], static_shape[1:-1], static_shape[-1]
+def _spread_packed(samples, axes, shape, orders, modes):
+    batch, *sizes, channels = shape
     starts, window, weights = windows(axes, sizes)
     updates = _weighted(samples, weights)
     updates = tf.reshape(updates, (*tf.unstack(tf.shape(samples))[:2], -1))
-    count = tf.reduce_prod(shape[:-1])
-    packed = _sum_by_index(updates, portable.flat_index(starts, batch, sizes), count)
+    packed = _sum_by_index(updates, portable.flat_index(starts, shape), _count(shape))
     packed = tf.reshape(packed, (batch, *sizes, -1, channels))
     total = 0.0
     for corner, offsets in enumerate(itertools.product(*map(range, window))):
@@ -147,12 +164,13 @@ def _spread_packed(samples, axes, shape, static_shape, orders, modes):
     return total
 
 
-def _spread_windows(samples, axes, shape, static_shape, orders, modes):
-    batch, sizes, channels = shape[0], static_shape[1:-1], static_shape[-1]
+def _spread_windows(samples, axes, shape, orders, modes):
+    batch, *sizes, channels = shape
     starts, window, weights = windows(axes, sizes)
     updates = _weighted(samples, weights)
-    first = tf.range(batch)[:, None] * sizes[0]
-    starts = tf.stack([first + starts[0], *starts[1:]], axis=-1)
+    # The first axis of the image and that of the batch as one.
+    first = portable.flat_index(starts[:1], (batch, sizes[0], 1))
+    starts = tf.stack([first, *(tf.cast(start, first.dtype) for start in starts[1:])], axis=-1)
     numbers = xla_data_pb2.ScatterDimensionNumbers(
         update_window_dims=range(1, 2 + len(window)),
         scatter_dims_to_operand_dims=range(len(window)),
@@ -168,8 +186,18 @@ def _spread_windows(samples, axes, shape, static_shape, orders, modes):
     )
 
 
+@tf.custom_gradient
+def _depends_on(grid, samples):
+    """`samples`, with a gradient to `grid`: zero, where TensorFlow would find none."""
+    return tf.identity(samples), lambda upstream: (tf.zeros_like(grid), upstream)
+
+
 def sample(images, grid, **options):
     """Same arguments and meaning as `portable.sample`."""
     samples = portable.sample(images, grid, interpolate=interpolate, read=take, **options)
+    if not samples.dtype.is_floating:
+        return samples
+    if options["interpolation"] == "nearest":
+        samples = _depends_on(grid, samples)
     # Else a sampler that reads these computes each of them for every read.
-    return compute_once(samples) if samples.dtype.is_floating else samples
+    return compute_once(samples)

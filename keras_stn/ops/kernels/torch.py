@@ -11,8 +11,9 @@ import functools
 import torch
 import torch.nn.functional as F
 
-from keras_stn.ops.coordinates import FAR_OUTSIDE, bounded
+from keras_stn.ops.coordinates import FAR_OUTSIDE, bounded, clamp, to_normalized, to_pixels
 from keras_stn.ops.kernels import portable
+from keras_stn.ops.kernels.taps import fold, nearest_pixel
 
 _PADDING_MODES = {
     "constant": "zeros",
@@ -33,9 +34,13 @@ def sample(images, grid, *, interpolation, fill_mode, fill_value, align_corners,
         "align_corners": align_corners,
     }
     if not _is_native(images, grid, fill_value=fill_value, **options):
-        return portable.sample(
+        samples = portable.sample(
             images, grid, fill_value=fill_value, data_format=data_format, **options
         )
+        if interpolation == "nearest" and samples.is_floating_point() and grid.requires_grad:
+            # Zero, with a gradient that is zero, where there would be none.
+            samples = samples - clamp(grid.flatten()[:1], 0.0, 0.0).sum().to(samples.dtype)
+        return samples
 
     channels_last = data_format == "channels_last"
     source = images.movedim(images.ndim - 1, 1) if channels_last else images
@@ -43,6 +48,11 @@ def sample(images, grid, *, interpolation, fill_mode, fill_value, align_corners,
     # The kernel takes grids of the images' rank: other ranks become one long row of points.
     native_rank = grid.ndim == ndim + 2
     points = grid if native_rank else grid.reshape(grid.shape[0], -1, *[1] * (ndim - 1), ndim)
+    # Copies nothing: of one image or grid each reads, or is read by, all of the others.
+    if source.shape[0] == 1:
+        source = source.expand(grid.shape[0], *source.shape[1:])
+    elif points.shape[0] == 1:
+        points = points.expand(source.shape[0], *points.shape[1:])
     samples = _read(source.to(grid.dtype), points, *options.values())
     if not native_rank:
         samples = samples.reshape(*source.shape[:2], *grid.shape[1:-1])
@@ -74,19 +84,41 @@ def _read(images, grid, interpolation, fill_mode, align_corners):
     if not torch.compiler.is_compiling():
         return _GridSample.apply(images, grid, interpolation, fill_mode, align_corners)
     # The compiler takes no function with a forward mode, and differentiates once in any case.
+    grid = bounded(grid)
+    if interpolation == "nearest":
+        grid = _at_pixels(grid, images.shape[2:], fill_mode, align_corners)
+    return _native(images, grid, interpolation, fill_mode, align_corners)
+
+
+def _native(images, grid, interpolation, fill_mode, align_corners):
     return F.grid_sample(
         images,
-        bounded(grid),
+        grid,
         mode=interpolation,
         padding_mode=_PADDING_MODES[fill_mode],
         align_corners=align_corners,
     )
 
 
-def _bounded(grid):
-    """`coordinates.bounded` without its gradient: the kernel may crash on a NaN or an infinity."""
+def _readable(images, grid, interpolation, fill_mode, align_corners):
+    """What the kernel reads for `grid`, without a gradient."""
+    # `coordinates.bounded`: the kernel may crash on a NaN or an infinity.
     grid = grid.nan_to_num(nan=-FAR_OUTSIDE, posinf=FAR_OUTSIDE, neginf=-FAR_OUTSIDE)
-    return grid.clamp_(-FAR_OUTSIDE, FAR_OUTSIDE)
+    grid = grid.clamp_(-FAR_OUTSIDE, FAR_OUTSIDE)
+    if interpolation == "nearest":
+        grid = _at_pixels(grid, images.shape[2:], fill_mode, align_corners)
+    return grid
+
+
+def _at_pixels(grid, sizes, fill_mode, align_corners):
+    """A grid of the nearest pixels' centres: our rule for what is half-way, not the kernel's."""
+    axes = []
+    for x, size in zip(reversed(grid.unbind(-1)), sizes, strict=True):
+        x = to_pixels(x, size, align_corners=align_corners)
+        if fill_mode == "reflect":  # which makes odd pixels of even ones; no other mode does
+            x = fold(x, size, interpolation="nearest", fill_mode=fill_mode)
+        axes.append(to_normalized(nearest_pixel(x, size), size, align_corners=align_corners))
+    return torch.stack(axes[::-1], dim=-1)
 
 
 def _portable(images, grid, options):
@@ -133,13 +165,8 @@ class _GridSample(torch.autograd.Function):
 
     @staticmethod
     def forward(images, grid, interpolation, fill_mode, align_corners):
-        return F.grid_sample(
-            images,
-            _bounded(grid),
-            mode=interpolation,
-            padding_mode=_PADDING_MODES[fill_mode],
-            align_corners=align_corners,
-        )
+        options = interpolation, fill_mode, align_corners
+        return _native(images, _readable(images, grid, *options), *options)
 
     @staticmethod
     def setup_context(ctx, inputs, output):
@@ -175,18 +202,18 @@ class _GridSampleBackward(torch.autograd.Function):
             if images.ndim == 4
             else operators.grid_sampler_3d_backward
         )
-        bounded = _bounded(grid)
+        readable = _readable(images, grid, interpolation, fill_mode, align_corners)
         to_images, to_grid = backward(
             upstream,
             images,
-            bounded,
+            readable,
             _MODES.index(interpolation),
             _PADDINGS.index(_PADDING_MODES[fill_mode]),
             align_corners,
             [wants_images, True],
         )
         if fill_mode in ("mirror", "reflect"):  # elsewhere there is no slope that far outside
-            to_grid = to_grid.masked_fill(bounded.abs() == FAR_OUTSIDE, 0.0)
+            to_grid = to_grid.masked_fill(readable.abs() == FAR_OUTSIDE, 0.0)
         return to_images, to_grid
 
     @staticmethod
