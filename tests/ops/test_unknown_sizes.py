@@ -11,6 +11,8 @@ from tests.backend import BACKEND, to_numpy
 from tests.layers.models import MeanFeatures, randomize
 
 SIZES = [(6, 9), (8, 5)]
+# On NumPy, Keras traces a user's own layer on memory that holds anything.
+untidy = pytest.mark.filterwarnings("ignore:.*(overflow|invalid value) encountered:RuntimeWarning")
 
 
 @keras.saving.register_keras_serializable("tests")
@@ -64,6 +66,7 @@ def open_model(layer):
     return keras.Model(inputs, layer(inputs))
 
 
+@untidy
 def test_a_layer_of_the_users_own():
     model = open_model(Magnifier())
     assert tuple(model.output.shape) == (None, None, None, 1)
@@ -118,8 +121,7 @@ class Holder(keras.layers.Layer):
         return self.inner(images)
 
 
-# On NumPy, Keras traces such a layer on memory that holds anything.
-@pytest.mark.filterwarnings("ignore:(overflow|invalid value) encountered:RuntimeWarning")
+@untidy
 def test_layers_that_hold_a_spatial_transformer():
     inputs = keras.Input((None, None, 1))
     holders = {name: Holder(transformer(name)) for name in TRANSFORMERS}
