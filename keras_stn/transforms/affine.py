@@ -73,10 +73,10 @@ class Affine(AffineMaps):
         shift = apply(outer_linear, ops.expand_dims(inner_shift, 1))[:, 0] + outer_shift
         return flat(join(product(outer_linear, inner_linear), shift))
 
-    def count_leading(self, shape):
+    def _count_leading(self, shape):
         """As in `Transform`; a matrix is a single transform, too."""
         matrix = len(shape) > 2 and tuple(shape[-2:]) in ((2, 3), (3, 4))
-        return len(shape) - 2 if matrix else super().count_leading(shape)
+        return len(shape) - 2 if matrix else super()._count_leading(shape)
 
     def _split(self, theta):
         theta, ndim = self._checked(theta)

@@ -106,7 +106,7 @@ class Transform:
         """The family that `get_config` described."""
         return cls(**config)
 
-    def count_leading(self, shape):
+    def _count_leading(self, shape):
         """The number of axes of a theta's shape that come before those of a single transform."""
         if len(shape) > 2 and shape[-1] not in self._counts().values():
             return 1  # a theta of the family's own form

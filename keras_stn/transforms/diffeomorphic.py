@@ -84,7 +84,7 @@ class Diffeomorphic(Fields):
         """Thetas of the inverse transforms: the velocities, backwards."""
         return -ops.convert_to_tensor(theta)
 
-    def displacements(self, field, points, *, is_dense, align_corners):
+    def _displacements(self, field, points, *, is_dense, align_corners):
         """How far points move: see `Fields`."""
         sizes = check_output_size(ops.shape(field)[1:-1])
         velocity, reach = (

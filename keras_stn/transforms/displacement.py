@@ -49,7 +49,7 @@ class Displacement(Fields):
     def __init__(self, control_points=8, units="normalized", extent=None):
         super().__init__(control_points, units, extent)
 
-    def displacements(self, field, points, *, is_dense, align_corners):
+    def _displacements(self, field, points, *, is_dense, align_corners):
         """How far points move: see `Fields`."""
         if points is None:
             return field

@@ -19,7 +19,7 @@ UNITS = ("normalized", "pixels")
 
 
 class Fields(Transform):
-    """A family of flows: a subclass makes displacements of the vectors, by `displacements`."""
+    """A family of flows: a subclass makes displacements of the vectors, by `_displacements`."""
 
     def __init__(self, control_points, units, extent):
         if units not in UNITS:
@@ -31,7 +31,7 @@ class Fields(Transform):
         self.units = units
         self.extent = check_extent(extent)
 
-    def displacements(self, field, points, *, is_dense, align_corners):
+    def _displacements(self, field, points, *, is_dense, align_corners):
         """How far points (batch, ..., n) move, normalized; `points` None are the field's own.
 
         Args:
@@ -41,7 +41,7 @@ class Fields(Transform):
                 size; else they are those of a lattice from corner to corner of the image.
             align_corners: As in `keras_stn.ops.grid_sample`.
         """
-        raise NotImplementedError(f"{type(self).__name__} must implement `displacements`.")
+        raise NotImplementedError(f"{type(self).__name__} must implement `_displacements`.")
 
     def num_params(self, ndim=2):
         """One for each control point and axis."""
@@ -73,7 +73,7 @@ class Fields(Transform):
         # What lies at the pixels already is not interpolated.
         own = is_dense and _are_equal(sizes, size)
         points = None if own else targets
-        return targets + self.displacements(
+        return targets + self._displacements(
             field, points, is_dense=is_dense, align_corners=align_corners
         )
 
@@ -96,7 +96,7 @@ class Fields(Transform):
             size = check_output_size(ops.shape(field)[1:-1])
             sides = extents(size, align_corners=align_corners)
         field, points = widened(self._normalized(field, sides), points)
-        return points + self.displacements(
+        return points + self._displacements(
             field, points, is_dense=is_dense, align_corners=align_corners
         )
 
@@ -109,10 +109,10 @@ class Fields(Transform):
         """The family for images of sides `extent`, unless it has its own."""
         return self if self.units == "normalized" else with_extent(self, extent)
 
-    def count_leading(self, shape):
+    def _count_leading(self, shape):
         """As in `Transform`; a dense field is a single transform, too."""
         is_dense = len(shape) >= 4 and shape[-1] in self.ndims and len(shape) >= shape[-1] + 2
-        return len(shape) - shape[-1] - 1 if is_dense else super().count_leading(shape)
+        return len(shape) - shape[-1] - 1 if is_dense else super()._count_leading(shape)
 
     def get_config(self):
         """Arguments of `__init__`."""

@@ -60,7 +60,7 @@ def _shape(x):
 
 def _count_leading(family, method, shapes):
     """The number of leading axes of each tensor; none of any where one of them has too few."""
-    leading = [family.count_leading(shape) for shape in shapes]
+    leading = [family._count_leading(shape) for shape in shapes]
     if method in PLACES:
         leading[1] = len(shapes[1]) - 2
     return leading if min(leading) >= 1 else [0] * len(leading)
