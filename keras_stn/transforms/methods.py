@@ -40,7 +40,7 @@ def as_method(count):
                 return add_node(method.__get__(self), count, args, kwargs, owner=self)
             given = [args[i] if i < len(args) else kwargs.get(names[i]) for i in range(count)]
             shapes = [_shape(x) for x in given]
-            leading = _count_leading(self, method.__name__, shapes)
+            leading = _leading_counts(self, method.__name__, shapes)
             if min(leading) >= 1:  # else the method says what is wrong
                 _check_batches(names, shapes, leading)
             if max(leading) <= 1:
@@ -58,7 +58,7 @@ def _shape(x):
     return tuple(x.shape) if hasattr(x, "shape") else np.shape(x)
 
 
-def _count_leading(family, method, shapes):
+def _leading_counts(family, method, shapes):
     """The number of leading axes of each tensor; none of any where one of them has too few."""
     leading = [family._count_leading(shape) for shape in shapes]
     if method in PLACES:
