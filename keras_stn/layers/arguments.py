@@ -106,7 +106,8 @@ def check_initial_theta(theta, images_shape, transform, num_transforms):
 
 def shared_batch(**shapes):
     """The batch size of them all, a batch of one serving for any; `ValueError` if they differ."""
-    sizes = {shape[0] for shape in shapes.values()} - {1}
+    # A size that is neither a number nor None is one that an exporter traces: unknown too.
+    sizes = {n if isinstance(n, int) else None for n, *_ in shapes.values()} - {1}
     if len(sizes - {None}) > 1:
         received = ", ".join(f"{name}.shape={tuple(shape)}" for name, shape in shapes.items())
         raise ValueError(
