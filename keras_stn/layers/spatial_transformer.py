@@ -230,11 +230,7 @@ class SpatialTransformer(SamplingLayer):
         """
         image_size = output_size if image_size is None else image_size
         family = self.transform.with_extent(extents(image_size, align_corners=self.align_corners))
-        theta = ops.reshape(theta, (-1, theta.shape[-1]))
-        grid = family.grid(theta, output_size, align_corners=self.align_corners)
-        if self.num_transforms > 1:
-            grid = ops.reshape(grid, (-1, self.num_transforms, *ops.shape(grid)[1:]))
-        return grid
+        return family.grid(theta, output_size, align_corners=self.align_corners)
 
     def _family(self, images):
         """The family of transforms, for images of this size."""
