@@ -7,15 +7,19 @@ it on thetas.
 from __future__ import annotations
 
 import copy
+import math
+import numbers
 
 import keras
 from keras import ops
 
 from keras_stn import transforms
+from keras_stn.ops.coordinates import identity_grid, number
+from keras_stn.transforms.lattice import lattice_size
 
 __all__ = ["BendingEnergy", "GridRegularizer", "IdentityDistance", "LogScale", "OutsideImage"]
 
-# Places a side at which grids are looked at, by the number of axes.
+# The fewest places a side at which the grids of flat thetas are looked at, by the number of axes.
 LATTICE = {2: 9, 3: 5}
 # An area that shrinks below this share is not told from one that vanishes.
 LEAST_AREA = 1e-4
@@ -24,10 +28,22 @@ LEAST_AREA = 1e-4
 class GridRegularizer(keras.regularizers.Regularizer):
     """A penalty on the grids of thetas; subclasses implement `penalty(grid, identity)`.
 
+    Flat thetas are looked at on a lattice of 9 places a side, 5 in volumes, or of as many as the
+    family has control points, where these are more. A dense field of `Displacement` or
+    `Diffeomorphic` is looked at where its own points are.
+
     Args:
         strength: float, what the penalty is multiplied by.
         transform: The family of the thetas, its name, or None for that of the
             `SpatialTransformer` that it is given to.
+
+    Call arguments:
+        theta: Thetas (..., num_params); or, of `Displacement` and `Diffeomorphic`, dense fields
+            (batch, height, width, 2) or (batch, depth, height, width, 3) of any size, known or
+            not. A field in pixels, without an `extent`, is in pixels of its own size.
+
+    Raises:
+        ValueError: `theta` is not of the family, or there is no family.
 
     Example:
         >>> from keras import ops
@@ -41,11 +57,12 @@ class GridRegularizer(keras.regularizers.Regularizer):
     """
 
     def __init__(self, strength=0.01, transform=None):
-        self.strength = strength
+        # A plain number, whose configuration is one; a variable can be given too.
+        self.strength = float(strength) if isinstance(strength, numbers.Real) else strength
         self.transform = None if transform is None else transforms.get(transform)
 
     def __call__(self, theta):
-        """The penalty, a scalar: the mean over thetas (..., num_params)."""
+        """The penalty, a scalar: the mean over thetas (..., num_params), or over fields."""
         if self.transform is None:
             raise ValueError(
                 f"`{type(self).__name__}` must know the family of theta outside a "
@@ -53,12 +70,14 @@ class GridRegularizer(keras.regularizers.Regularizer):
                 f"{type(self).__name__}(transform='affine')."
             )
         theta = ops.convert_to_tensor(theta)
-        theta = ops.reshape(theta, (-1, theta.shape[-1]))
-        ndim = _find_ndim(self.transform, theta.shape[-1])
-        size = (LATTICE[ndim],) * ndim
+        if _is_field(theta, self.transform):
+            # At its own points no field is interpolated.
+            size = tuple(ops.shape(theta)[1:-1])
+        else:
+            theta = ops.reshape(theta, (-1, theta.shape[-1]))
+            size = _lattice_size(self.transform, _find_ndim(self.transform, theta.shape))
         grid = self.transform.grid(theta, size)
-        identity = transforms.Affine().identity(ndim)[None]
-        identity = ops.cast(transforms.Affine().grid(identity, size), grid.dtype)
+        identity = ops.cast(ops.expand_dims(identity_grid(size), 0), grid.dtype)
         # Not `*`: NumPy 1 makes float64 of a float32 scalar and a number.
         return ops.multiply(self.penalty(grid, identity), self.strength)
 
@@ -101,7 +120,7 @@ class IdentityDistance(GridRegularizer):
 
     def penalty(self, grid, identity):
         """The mean squared distance."""
-        return ops.mean(ops.sum(ops.square(grid - identity), axis=-1))
+        return _mean(ops.sum(ops.square(grid - identity), axis=-1))
 
 
 @keras.saving.register_keras_serializable(package="keras_stn")
@@ -127,11 +146,12 @@ class LogScale(GridRegularizer):
 
     def penalty(self, grid, identity):
         """The mean squared logarithm of the area."""
-        area = _volumes(grid) / _volumes(identity)
+        rates = _rates(identity)
+        area = _volumes(grid, rates) / _volumes(identity, rates)
         # Continued as a straight line: there is a way back from a fold.
         low = ops.maximum(area, LEAST_AREA)
         log = ops.log(low) + (ops.minimum(area, LEAST_AREA) - LEAST_AREA)
-        return ops.mean(ops.square(log))
+        return _mean(ops.square(log))
 
 
 @keras.saving.register_keras_serializable(package="keras_stn")
@@ -157,7 +177,7 @@ class OutsideImage(GridRegularizer):
 
     def penalty(self, grid, identity):
         """The mean distance from the image."""
-        return ops.mean(ops.sum(ops.relu(ops.abs(grid) - 1.0), axis=-1))
+        return _mean(ops.sum(ops.relu(ops.abs(grid) - 1.0), axis=-1))
 
 
 @keras.saving.register_keras_serializable(package="keras_stn")
@@ -185,12 +205,13 @@ class BendingEnergy(GridRegularizer):
 
     def penalty(self, grid, identity):
         """The mean squared second derivatives."""
-        axes = range(1, len(grid.shape) - 1)
+        axes = list(enumerate(_rates(identity), start=1))
         energy = 0.0
-        for first in axes:
-            for second in axes:
-                bend = _slope(_slope(grid, first), second)
-                energy = energy + ops.mean(ops.sum(ops.square(bend), axis=-1))
+        for first, rate in axes:
+            slope = _slope(grid, first, rate)
+            for second, other in axes:
+                bend = _slope(slope, second, other)
+                energy = energy + _mean(ops.sum(ops.square(bend), axis=-1))
         return energy
 
 
@@ -200,24 +221,36 @@ def outside_share(grid):
     return 1.0 - ops.mean(ops.cast(inside, grid.dtype), axis=tuple(range(1, len(grid.shape) - 1)))
 
 
-def _slope(values, axis):
+def _mean(values):
+    """The mean; 0 of nothing, where an axis has too few points to differ."""
+    count = number(math.prod(ops.shape(values)), values.dtype)
+    return ops.sum(values) / ops.maximum(ops.cast(count, values.dtype), 1.0)
+
+
+def _rates(identity):
+    """Along each axis, the lattice's intervals in a unit of length; its points span two."""
+    return [(number(size, identity.dtype) - 1.0) / 2.0 for size in ops.shape(identity)[1:-1]]
+
+
+def _part(values, axis, start, stop):
+    """`values[start:stop]` along an axis."""
+    return values[(slice(None),) * axis + (slice(start, stop),)]
+
+
+def _slope(values, axis, rate):
     """Differences along a lattice's axis, per unit of length."""
-    size = values.shape[axis]
-    after = ops.take(values, ops.arange(1, size), axis=axis)
-    before = ops.take(values, ops.arange(size - 1), axis=axis)
-    # Second differences have a point less: the lattice's own distance, not the axis's.
-    return (after - before) * ((LATTICE[len(values.shape) - 2] - 1) / 2.0)
+    return (_part(values, axis, 1, None) - _part(values, axis, None, -1)) * rate
 
 
-def _volumes(grid):
+def _volumes(grid, rates):
     """The signed area, or volume, of each of the lattice's cells, from its corner's edges."""
     ndim = grid.shape[-1]
     edges = []
-    for axis in range(1, 1 + ndim):
-        edge = _slope(grid, axis)
+    for axis, rate in enumerate(rates, start=1):
+        edge = _slope(grid, axis, rate)
         for other in range(1, 1 + ndim):
             if other != axis:
-                edge = ops.take(edge, ops.arange(grid.shape[other] - 1), axis=other)
+                edge = _part(edge, other, None, -1)
         edges.append(edge)
     if ndim == 2:
         (a, b), (c, d) = (ops.unstack(edge, axis=-1) for edge in edges)
@@ -225,14 +258,27 @@ def _volumes(grid):
     return ops.sum(edges[0] * ops.cross(edges[1], edges[2], axis=-1), axis=-1)
 
 
-def _find_ndim(transform, params):
+def _is_field(theta, transform):
+    """Whether theta is a dense field, of a family that takes them."""
+    ndim = len(theta.shape) - 2
+    flows = (transforms.Displacement, transforms.Diffeomorphic)
+    return isinstance(transform, flows) and ndim in (2, 3) and theta.shape[-1] == ndim
+
+
+def _lattice_size(transform, ndim):
+    """Places along each axis, rows first: a finer lattice of control points is met at each."""
+    control_points = lattice_size(getattr(transform, "control_points", 1), ndim)
+    return tuple(max(LATTICE[ndim], count) for count in control_points)
+
+
+def _find_ndim(transform, shape):
     for ndim in (2, 3):
         try:
-            if transform.num_params(ndim) == params:
+            if transform.num_params(ndim) == shape[-1]:
                 return ndim
         except ValueError:  # the family has no such number of axes
             continue
     raise ValueError(
-        f"`theta` must have as many parameters as {transform!r} takes. Received: {params} in its "
-        "last axis. Pass the family that theta is of."
+        f"`theta` must have as many parameters as {transform!r} takes. Received: {shape[-1]} in "
+        "its last axis. Pass the family that theta is of."
     )
