@@ -10,6 +10,14 @@ from keras import ops
 
 # What a name limits, and how far unless told.
 LIMITS = {"zoom": 3.0, "rotation": math.pi, "shift": 1.0, "perspective": 0.5, "pixels": math.inf}
+# The kinds of parameters that each name limits.
+LIMITED = {
+    "zoom": {"scale", "diagonal", "shear"},
+    "rotation": {"rotation", "diagonal", "shear"},
+    "shift": {"shift"},
+    "perspective": {"perspective"},
+    "pixels": {"pixels"},
+}
 # Far enough to be no bound; float32 still resolves what is near the identity.
 UNBOUNDED = 1e6
 # Too little room to tell from none; its square is still a number in float32.
@@ -33,7 +41,7 @@ def named_bounds(transform, ndim=2, **limits):
         Two float64 NumPy vectors of length `transform.num_params(ndim)`.
 
     Raises:
-        ValueError: A limit with another name, or out of its range.
+        ValueError: A limit with another name, out of its range, or of what the family does not do.
 
     Example:
         >>> from keras_stn.transforms import Attention, named_bounds
@@ -48,6 +56,15 @@ def named_bounds(transform, ndim=2, **limits):
             f"`bounds` must name limits among {', '.join(map(repr, LIMITS))}, each a number "
             f"of at least 0, and zoom at least 1. Received: bounds={limits}. Pass for example "
             "bounds={'zoom': 2.0, 'rotation': 0.8, 'shift': 0.5}."
+        )
+    kinds = transform.parameter_kinds(ndim)
+    own = [name for name in LIMITS if LIMITED[name] & set(kinds)]
+    foreign = [name for name in limits if name not in own]
+    if foreign:
+        raise ValueError(
+            f"`bounds` of {transform!r} must name limits among {', '.join(map(repr, own))}: it has "
+            f"no parameters for others. Received: bounds={limits}. Leave out "
+            f"{', '.join(map(repr, foreign))}, or choose a family that has parameters for it."
         )
     limits = LIMITS | limits
     zoom, angle = min(limits["zoom"], UNBOUNDED), min(limits["rotation"], math.pi)
@@ -65,9 +82,9 @@ def named_bounds(transform, ndim=2, **limits):
         "pixels": (-limits["pixels"], limits["pixels"]),
     }
     identity = transform.identity(ndim)
-    low, high = np.array([room[kind] for kind in transform.parameter_kinds(ndim)], "float64").T
+    low, high = np.array([room[kind] for kind in kinds], "float64").T
     # Shifts of control points are counted from where these are.
-    around = [kind in ("shift", "pixels") for kind in transform.parameter_kinds(ndim)]
+    around = [kind in ("shift", "pixels") for kind in kinds]
     return low + np.where(around, identity, 0.0), high + np.where(around, identity, 0.0)
 
 

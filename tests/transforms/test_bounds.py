@@ -19,7 +19,7 @@ from keras_stn.transforms import (
     Translation,
     named_bounds,
 )
-from keras_stn.transforms.bounds import resolve_bounds, squash
+from keras_stn.transforms.bounds import LIMITED, resolve_bounds, squash
 from tests.backend import gradients, to_numpy
 from tests.layers.models import Shift
 from tests.ops.test_gradients import differences, gradients64
@@ -124,6 +124,8 @@ def test_affine_bounds_hold_every_rotation_and_zoom(angle, ndim, rng):
 @pytest.mark.parametrize(("family", "ndim"), CASES, ids=repr)
 @pytest.mark.parametrize("limits", [{}, {"zoom": INF, "rotation": 0.0}, {"zoom": 1.0}], ids=str)
 def test_every_familys_identity_lies_within_its_bounds(family, ndim, limits):
+    kinds = set(family.parameter_kinds(ndim))
+    limits = {name: limit for name, limit in limits.items() if LIMITED[name] & kinds}
     low, high = named_bounds(family, ndim, **limits)
     assert low.shape == high.shape == (family.num_params(ndim),)
     assert np.all(low <= family.identity(ndim))
@@ -147,6 +149,34 @@ def test_wrong_limits(limits):
     ):
         with pytest.raises(ValueError, match=wanted):
             call()
+
+
+@pytest.mark.parametrize(
+    ("family", "limits", "own", "foreign"),
+    [
+        (Translation(), {"zoom": 2.0}, "'shift'", "'zoom'"),
+        (Rotation(), {"rotation": 1.0, "shift": 1, "zoom": 2}, "'rotation'", "'shift', 'zoom'"),
+        (Attention(), {"rotation": 0.5}, "'zoom', 'shift'", "'rotation'"),
+        (Similarity(), {"perspective": 0.5}, "'zoom', 'rotation', 'shift'", "'perspective'"),
+        (Affine(), {"pixels": 4}, "'zoom', 'rotation', 'shift'", "'pixels'"),
+        (ThinPlateSpline(3), {"zoom": 2}, "'shift'", "'zoom'"),
+        (Displacement(2), {"pixels": 4}, "'shift'", "'pixels'"),
+        (Displacement(2, "pixels"), {"shift": 0.5}, "'pixels'", "'shift'"),
+    ],
+    ids=repr,
+)
+def test_limits_of_what_a_family_does_not_do(family, limits, own, foreign):
+    wanted = (
+        rf"(?s)`bounds` of .* must name limits among {own}: it has no parameters for others\. "
+        rf"Received: bounds=.*Leave out {foreign}, or choose a family"
+    )
+    for call in (
+        lambda: named_bounds(family, **limits),
+        lambda: resolve_bounds(limits, family, 2),
+    ):
+        with pytest.raises(ValueError, match=wanted):
+            call()
+    assert resolve_bounds("default", family, 2) is not None
 
 
 def test_no_bounds():
