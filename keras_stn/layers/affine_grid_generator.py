@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import keras
 
+from keras_stn.layers.arguments import check_flag
+from keras_stn.layers.foreign_names import refuse_foreign_names
 from keras_stn.ops.coordinates import check_output_size
 from keras_stn.ops.grids import affine_grid, check_affine_theta, coordinate_dtype
 
@@ -45,9 +47,10 @@ class AffineGridGenerator(keras.layers.Layer):
     """
 
     def __init__(self, output_size, *, align_corners=True, **kwargs):
+        refuse_foreign_names(AffineGridGenerator, kwargs)
         super().__init__(autocast=False, **kwargs)
         self.output_size = check_output_size(output_size)
-        self.align_corners = align_corners
+        self.align_corners = check_flag("align_corners", align_corners)
 
     def call(self, theta):
         return affine_grid(theta, self.output_size, align_corners=self.align_corners)

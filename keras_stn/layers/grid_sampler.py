@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import keras
-from keras import ops
 
-from keras_stn.ops.sampling import check_options, grid_sample, samples_shape
+from keras_stn.layers.arguments import cast_images, compute_dtype_of
+from keras_stn.layers.foreign_names import refuse_foreign_names
+from keras_stn.layers.sampling_layer import SamplingLayer
+from keras_stn.ops.sampling import samples_shape
 
 
 @keras.saving.register_keras_serializable(package="keras_stn")
-class GridSampler(keras.layers.Layer):
+class GridSampler(SamplingLayer):
     """Samples images or volumes at a grid; `keras_stn.ops.grid_sample` as a layer.
 
     Convention:
@@ -66,30 +68,20 @@ class GridSampler(keras.layers.Layer):
         data_format=None,
         **kwargs,
     ):
-        super().__init__(autocast=False, **kwargs)
-        self.interpolation = interpolation
-        self.fill_mode = fill_mode
-        self.fill_value = fill_value
-        self.align_corners = align_corners
-        self.antialias = antialias
-        self.data_format = data_format or keras.config.image_data_format()
-        check_options(interpolation, fill_mode, fill_value, antialias, self.data_format)
+        refuse_foreign_names(GridSampler, kwargs)
+        super().__init__(
+            interpolation=interpolation,
+            fill_mode=fill_mode,
+            fill_value=fill_value,
+            align_corners=align_corners,
+            antialias=antialias,
+            data_format=data_format,
+            **kwargs,
+        )
 
     def call(self, inputs):
         images, grid = self._pair(inputs)
-        images = ops.convert_to_tensor(images)
-        if keras.backend.is_float_dtype(keras.backend.standardize_dtype(images.dtype)):
-            images = ops.cast(images, self.compute_dtype)
-        return grid_sample(
-            images,
-            grid,
-            interpolation=self.interpolation,
-            fill_mode=self.fill_mode,
-            fill_value=self.fill_value,
-            align_corners=self.align_corners,
-            antialias=self.antialias,
-            data_format=self.data_format,
-        )
+        return self._sample(cast_images(images, self.compute_dtype), grid)
 
     def compute_output_shape(self, input_shape):
         images_shape, grid_shape = self._pair(input_shape)
@@ -98,8 +90,7 @@ class GridSampler(keras.layers.Layer):
     def compute_output_spec(self, inputs):
         images, grid = self._pair(inputs)
         shape = self.compute_output_shape([images.shape, grid.shape])
-        floating = keras.backend.is_float_dtype(images.dtype)
-        return keras.KerasTensor(shape, dtype=self.compute_dtype if floating else images.dtype)
+        return keras.KerasTensor(shape, dtype=compute_dtype_of(images.dtype, self.compute_dtype))
 
     def _pair(self, inputs):
         if not isinstance(inputs, (list, tuple)) or len(inputs) != 2:
@@ -111,17 +102,6 @@ class GridSampler(keras.layers.Layer):
                 f"{', '.join(map(str, shapes))}. Pass both in one list."
             )
         return inputs
-
-    def get_config(self):
-        return {
-            **super().get_config(),
-            "interpolation": self.interpolation,
-            "fill_mode": self.fill_mode,
-            "fill_value": self.fill_value,
-            "align_corners": self.align_corners,
-            "antialias": self.antialias,
-            "data_format": self.data_format,
-        }
 
 
 @keras.saving.register_keras_serializable(package="keras_stn")
@@ -165,6 +145,7 @@ class BilinearSampler(GridSampler):
         data_format=None,
         **kwargs,
     ):
+        refuse_foreign_names(BilinearSampler, kwargs)
         super().__init__(
             interpolation="bilinear",
             fill_mode=fill_mode,

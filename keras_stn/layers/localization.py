@@ -135,3 +135,56 @@ def count_features(network, images_shape, dtype):
             "average pooling, or fix the size of its input."
         )
     return math.prod(features.shape[1:])
+
+
+# Layers after which features are equal if they were before.
+_PASSING = (
+    layers.Activation,
+    layers.Dropout,
+    layers.ELU,
+    layers.Flatten,
+    layers.LeakyReLU,
+    layers.ReLU,
+    layers.Reshape,
+    layers.Softmax,
+)
+
+
+def check_last_layer(network):
+    """Raises `ValueError` if a network ends in a layer whose kernel is all zero: a head to theta.
+
+    Only where a network shows its layers: Keras's own, not a subclass's.
+    """
+    last = _last_layer(network)
+    if _has_zero_kernel(last):
+        raise ValueError(
+            "`localization_network` must end in features, which differ from image to image: the "
+            "spatial transformer has the dense layer to theta itself, its kernel zero and its bias "
+            f"the identity. Received: the last layer {last.name!r}, whose kernel is all zero. "
+            "Leave that layer out."
+        )
+
+
+def _last_layer(network):
+    """The last of a network's layers that computes features; activations are none."""
+    inner = getattr(network, "operations", getattr(network, "layers", [network]))
+    for layer in reversed(inner):
+        if isinstance(layer, keras.Model):
+            return _last_layer(layer)
+        if not isinstance(layer, _PASSING):
+            return layer
+    return None
+
+
+def _has_zero_kernel(layer):
+    kernel = getattr(layer, "kernel", None)
+    if kernel is None:
+        initializer = getattr(layer, "kernel_initializer", None)
+        constant = isinstance(initializer, keras.initializers.Constant)
+        return isinstance(initializer, keras.initializers.Zeros) or (
+            constant and not np.any(initializer.value)
+        )
+    try:
+        return not np.any(ops.convert_to_numpy(kernel))
+    except (NotImplementedError, RuntimeError, TypeError):  # within a graph it has no value
+        return False

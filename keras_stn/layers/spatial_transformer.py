@@ -7,31 +7,39 @@ from keras import ops
 
 from keras_stn import transforms
 from keras_stn.layers.arguments import (
+    cast_images,
     check_composition,
     check_count,
+    check_flag,
     check_floating,
+    check_initial_theta,
     check_network,
+    check_shapes,
     check_step,
+    compute_dtype_of,
     get_regularizers,
     images_and_source,
     plain_bounds,
     serialize_regularizers,
+    shared_batch,
     two_shapes,
 )
+from keras_stn.layers.foreign_names import refuse_foreign_names
 from keras_stn.layers.localization import (
+    check_last_layer,
     count_features,
     default_localization_network,
     with_lone_tensors_plain,
 )
+from keras_stn.layers.sampling_layer import SamplingLayer
 from keras_stn.layers.theta_head import ThetaHead
 from keras_stn.ops.coordinates import check_output_size, extents
 from keras_stn.ops.grids import coordinate_dtype
-from keras_stn.ops.sampling import check_images_shape, check_options, grid_sample
 from keras_stn.regularizers import GridRegularizer
 
 
 @keras.saving.register_keras_serializable(package="keras_stn")
-class SpatialTransformer(keras.layers.Layer):
+class SpatialTransformer(SamplingLayer):
     """A learned, differentiable crop: looks at each image and warps it by a transform of its own.
 
     images -> localization network -> head -> theta -> sampling grid -> warped images
@@ -140,38 +148,41 @@ class SpatialTransformer(keras.layers.Layer):
         data_format=None,
         **kwargs,
     ):
-        super().__init__(**kwargs)
+        refuse_foreign_names(SpatialTransformer, kwargs)
+        super().__init__(
+            interpolation=interpolation,
+            fill_mode=fill_mode,
+            fill_value=fill_value,
+            align_corners=align_corners,
+            antialias=antialias,
+            data_format=data_format,
+            **kwargs,
+        )
         check_network(localization_network)
         self.localization_network = localization_network
         self.transform = transforms.get(transform)
         self.output_size = None if output_size is None else check_output_size(output_size)
-        self.num_transforms = num_transforms
-        self.steps = steps
+        self.num_transforms = check_count("num_transforms", num_transforms)
+        self.steps = check_count("steps", steps)
         self.bounds = bounds
-        self.normalize_features = normalize_features
-        self.localization_step = localization_step
-        self.interpolation = interpolation
-        self.fill_mode = fill_mode
-        self.fill_value = fill_value
-        self.align_corners = align_corners
-        self.antialias = antialias
+        self.normalize_features = check_flag("normalize_features", normalize_features)
+        self.localization_step = check_step(localization_step)
         self.theta_regularizer = get_regularizers(theta_regularizer)
-        self.data_format = data_format or keras.config.image_data_format()
-        check_count("num_transforms", num_transforms)
-        check_count("steps", steps)
-        check_step(localization_step)
-        check_options(interpolation, fill_mode, fill_value, antialias, self.data_format)
-        if steps > 1:
-            check_composition("steps", self.transform, num_transforms)
+        if self.steps > 1:
+            check_composition("steps", self.transform, self.num_transforms)
         self._uses_default_network = localization_network is None
+        self._is_from_config = False
 
     def build(self, images_shape, initial_theta_shape=None):
-        images_shape, _ = self._check_shapes(two_shapes(images_shape))
+        images_shape, source_shape = two_shapes(images_shape)
+        self._check_shapes(images_shape, source_shape)
         ndim = len(images_shape) - 2
         if self.localization_network is None:
             self.localization_network = default_localization_network(
                 ndim, data_format=self.data_format, dtype=self.dtype_policy
             )
+        elif not self._is_from_config:  # else trained weights may be on their way
+            check_last_layer(self.localization_network)
         features = count_features(self.localization_network, images_shape, self.compute_dtype)
         self.flatten = keras.layers.Flatten(dtype=self._theta_dtype)
         self.head = ThetaHead(
@@ -187,15 +198,18 @@ class SpatialTransformer(keras.layers.Layer):
         self.head.build((None, features))
 
     def call(self, images, initial_theta=None, training=None, return_theta=False):
+        images = keras.tree.map_structure(lambda x: cast_images(x, self.compute_dtype), images)
         images, source = images_and_source(images)
-        self._check_shapes([images.shape, source.shape])
+        self._check_shapes(images.shape, source.shape)
         check_floating(images.dtype)
         theta = self.localize(images, training=training)
         for _ in range(self.steps - 1):
             seen = self._warp(images, theta, self._spatial(ops.shape(images)))
             theta = self._family(images).compose(theta, self.localize(seen, training=training))
         if initial_theta is not None:
-            check_composition("initial_theta", self.transform, self.num_transforms)
+            initial_theta = ops.convert_to_tensor(initial_theta)
+            self._check_initial_theta(initial_theta, images.shape)
+            initial_theta = ops.cast(initial_theta, self._theta_dtype)
             theta = self._family(source).compose(initial_theta, theta)
         self._add_penalties(theta, source)
         warped = self._warp(source, theta, self._target_size(ops.shape(source)))
@@ -228,16 +242,8 @@ class SpatialTransformer(keras.layers.Layer):
         return self.transform.with_extent(extents(sizes, align_corners=self.align_corners))
 
     def _warp(self, images, theta, output_size):
-        return grid_sample(
-            images,
-            self.sampling_grid(theta, output_size, self._spatial(ops.shape(images))),
-            interpolation=self.interpolation,
-            fill_mode=self.fill_mode,
-            fill_value=self.fill_value,
-            align_corners=self.align_corners,
-            antialias=self.antialias,
-            data_format=self.data_format,
-        )
+        image_size = self._spatial(ops.shape(images))
+        return self._sample(images, self.sampling_grid(theta, output_size, image_size))
 
     def _add_penalties(self, theta, source):
         penalties = self.theta_regularizer
@@ -264,42 +270,43 @@ class SpatialTransformer(keras.layers.Layer):
     def _target_size(self, source_shape):
         return self._spatial(source_shape) if self.output_size is None else self.output_size
 
-    def _check_shapes(self, shapes):
-        """The shapes of images and source, if the layer can take them."""
-        images_shape, source_shape = shapes
-        ndim = check_images_shape(images_shape, self.data_format)
-        if check_images_shape(source_shape, self.data_format) != ndim:
-            raise ValueError(
-                "`images` and `source` must have equally many axes. Received: "
-                f"images.shape={tuple(images_shape)}, source.shape={tuple(source_shape)}. "
-                "Pass two batches of images, or two of volumes."
-            )
-        if self.output_size is not None and len(self.output_size) != ndim:
-            raise ValueError(
-                f"`output_size` must have as many axes as the images, {ndim}. Received: "
-                f"output_size={self.output_size}, images.shape={tuple(images_shape)}. "
-                "Pass (height, width) for images, (depth, height, width) for volumes."
-            )
-        return images_shape, source_shape
+    def _check_shapes(self, images_shape, source_shape):
+        check_shapes(images_shape, source_shape, self.output_size, self.data_format)
+
+    def _check_initial_theta(self, theta, images_shape):
+        check_initial_theta(theta, images_shape, self.transform, self.num_transforms)
 
     def compute_output_shape(self, images_shape, initial_theta_shape=None, return_theta=False):
-        _, shape = self._check_shapes(two_shapes(images_shape))
+        images_shape, source_shape = two_shapes(images_shape)
+        self._check_shapes(images_shape, source_shape)
+        batch = images_shape[0]
+        if initial_theta_shape is not None:
+            theta = keras.KerasTensor(initial_theta_shape, dtype=self._theta_dtype)
+            self._check_initial_theta(theta, images_shape)
+            batch = shared_batch(images=images_shape, initial_theta=theta.shape)
+        theta = (batch, *self._theta_shape(len(images_shape) - 2))
+        batch = shared_batch(theta=theta, source=source_shape)
         crops = () if self.num_transforms == 1 else (self.num_transforms,)
-        size = (*crops, *self._target_size(shape))
+        size = (*crops, *self._target_size(source_shape))
         if self.data_format == "channels_last":
-            warped = (shape[0], *size, shape[-1])
+            warped = (batch, *size, source_shape[-1])
         else:
-            warped = (shape[0], shape[1], *size)
-        if return_theta:
-            return warped, (shape[0], *self._theta_shape(len(shape) - 2))
-        return warped
+            warped = (batch, source_shape[1], *size)
+        return (warped, theta) if return_theta else warped
 
     def compute_output_spec(self, images, initial_theta=None, training=None, return_theta=False):
         images, source = images_and_source(images)
         check_floating(images.dtype)
+        theta_shape = None
+        if initial_theta is not None:
+            if not isinstance(initial_theta, keras.KerasTensor):
+                initial_theta = ops.convert_to_tensor(initial_theta)
+            self._check_initial_theta(initial_theta, images.shape)
+            theta_shape = initial_theta.shape
         shapes = [images.shape, source.shape]
-        warped, theta = self.compute_output_shape(shapes, return_theta=True)
-        warped = keras.KerasTensor(warped, dtype=self.compute_dtype)
+        warped, theta = self.compute_output_shape(shapes, theta_shape, return_theta=True)
+        warped_dtype = compute_dtype_of(source.dtype, self.compute_dtype)
+        warped = keras.KerasTensor(warped, dtype=warped_dtype)
         theta = keras.KerasTensor(theta, dtype=self._theta_dtype)
         return (warped, theta) if return_theta else warped
 
@@ -315,13 +322,7 @@ class SpatialTransformer(keras.layers.Layer):
             "bounds": plain_bounds(self.bounds),
             "normalize_features": self.normalize_features,
             "localization_step": self.localization_step,
-            "interpolation": self.interpolation,
-            "fill_mode": self.fill_mode,
-            "fill_value": self.fill_value,
-            "align_corners": self.align_corners,
-            "antialias": self.antialias,
             "theta_regularizer": serialize_regularizers(self.theta_regularizer),
-            "data_format": self.data_format,
         }
 
     @classmethod
@@ -331,4 +332,6 @@ class SpatialTransformer(keras.layers.Layer):
         if isinstance(network, dict):
             network = with_lone_tensors_plain(network)
             config["localization_network"] = keras.saving.deserialize_keras_object(network)
-        return cls(**config)
+        layer = cls(**config)
+        layer._is_from_config = True
+        return layer

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import numbers
+import operator
+
 import numpy as np
 
 
@@ -9,13 +12,17 @@ def check_control_points(control_points, ndims=(2, 3)):
     """`control_points` as an int, or a tuple of one int an axis; at least 2 a side."""
     several = isinstance(control_points, (tuple, list))
     sides = control_points if several else (control_points,)
-    known = all(isinstance(n, int) and not isinstance(n, bool) and n >= 2 for n in sides)
-    if not known or (several and len(sides) not in ndims):
+    if not all(map(_is_count, sides)) or (several and len(sides) not in ndims):
         raise ValueError(
             "`control_points` must be an integer of at least 2, or one for each axis, rows first. "
             f"Received: control_points={control_points!r}. Pass for example control_points=4."
         )
-    return tuple(sides) if several else control_points
+    return tuple(map(operator.index, sides)) if several else operator.index(control_points)
+
+
+def _is_count(value):
+    """Whether `value` is an integer of at least 2, NumPy's too."""
+    return isinstance(value, numbers.Integral) and not isinstance(value, bool) and value >= 2
 
 
 def lattice_size(control_points, ndim):

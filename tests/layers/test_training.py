@@ -30,13 +30,13 @@ def blobs(count, seed=0):
     return blob(places), blob(0 * places)
 
 
-def network(**last):
-    """Two dense layers; the options are those of the last."""
+def network(**first):
+    """Two dense layers; the options are those of the first."""
     return keras.Sequential(
         [
             layers.Flatten(),
-            layers.Dense(8, activation="tanh"),
-            layers.Dense(6, activation="tanh", **last),
+            layers.Dense(8, activation="tanh", **first),
+            layers.Dense(6, activation="tanh"),
         ]
     )
 
@@ -104,7 +104,7 @@ def test_a_model_that_fit_builds_starts_at_the_identity_too(num_transforms):
 
 @pytest.mark.gradient
 def test_a_dead_network_is_noticed():
-    # As in code that zeroes the kernel of the network's own last layer, below the head.
+    # Of the network's last layer a zero kernel is refused; the layer before can have one.
     _, stn, start = trained(network(kernel_initializer="zeros"))
     bias = stn.head.bias.path
     assert unmoved(stn, start) == [path for path in start if path != bias]
