@@ -17,6 +17,10 @@ def dense(units=6, **options):
     return layers.Dense(units, **options)
 
 
+def constant(value):
+    return dense(kernel_initializer=keras.initializers.Constant(value))
+
+
 def functional(*last):
     """A functional network that ends in these layers."""
     images = keras.Input((8, 9, 1))
@@ -45,7 +49,7 @@ ENDS_IN_A_HEAD = {
     ),
     "reshape": lambda: functional(dense(**ZERO), layers.Reshape((2, 3)), layers.ReLU()),
     "nested": lambda: keras.Sequential([functional(dense(**ZERO))]),
-    "constant": lambda: functional(dense(kernel_initializer=keras.initializers.Constant(0.0))),
+    "constant": lambda: keras.Sequential([layers.Flatten(), constant(0.0)]),
     "other units": lambda: functional(dense(3, **ZERO)),
     "convolution": lambda: keras.Sequential([layers.Conv2D(6, 3, **ZERO), layers.Flatten()]),
     "by hand": lambda: set_to_zero(keras.Sequential([layers.Flatten(), dense()])),
@@ -65,6 +69,7 @@ def test_a_network_that_ends_in_a_head_is_refused(make, images):
 
 FEATURES = {
     "theta's units": lambda: functional(dense()),
+    "constant": lambda: keras.Sequential([layers.Flatten(), constant(0.5)]),
     "zero before": lambda: keras.Sequential([layers.Flatten(), dense(**ZERO), dense()]),
     "two branches": lambda: functional(
         lambda x: layers.Concatenate()([dense(**ZERO)(x), layers.Dense(2)(x)])
