@@ -5,7 +5,7 @@ They hold on every backend and import none of them: a tensor is whatever has a s
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Literal, Protocol, SupportsFloat, SupportsIndex, TypeAlias
 
 
@@ -50,6 +50,8 @@ Family: TypeAlias = Literal[
     "diffeomorphic",
 ]
 Units: TypeAlias = Literal["normalized", "pixels"]
-Bounds: TypeAlias = Literal["default"] | Mapping[str, float] | Sequence[Any]
+# What a `SpatialTransformer` takes by these names.
+Bounds: TypeAlias = Literal["default"] | Mapping[str, float] | TensorLike
+Regularizer: TypeAlias = str | dict[str, Any] | Callable[[Any], Any]
 
 Config: TypeAlias = dict[str, Any]

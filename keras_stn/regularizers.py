@@ -7,11 +7,14 @@ it on thetas.
 from __future__ import annotations
 
 import copy
+from typing import Self
 
 import keras
 from keras import ops
 
 from keras_stn import transforms
+from keras_stn._types import Config, Tensor, TensorLike
+from keras_stn.transforms.base import Transform, TransformLike
 
 __all__ = ["BendingEnergy", "GridRegularizer", "IdentityDistance", "LogScale", "OutsideImage"]
 
@@ -40,11 +43,11 @@ class GridRegularizer(keras.regularizers.Regularizer):
         0.0
     """
 
-    def __init__(self, strength=0.01, transform=None):
+    def __init__(self, strength: float = 0.01, transform: TransformLike | None = None) -> None:
         self.strength = strength
         self.transform = None if transform is None else transforms.get(transform)
 
-    def __call__(self, theta):
+    def __call__(self, theta: TensorLike) -> Tensor:
         """The penalty, a scalar: the mean over thetas (..., num_params)."""
         if self.transform is None:
             raise ValueError(
@@ -62,11 +65,11 @@ class GridRegularizer(keras.regularizers.Regularizer):
         # Not `*`: NumPy 1 makes float64 of a float32 scalar and a number.
         return ops.multiply(self.penalty(grid, identity), self.strength)
 
-    def penalty(self, grid, identity):
+    def penalty(self, grid: Tensor, identity: Tensor) -> Tensor:
         """The penalty, a scalar, of grids (batch, *lattice, n); `identity` is (1, *lattice, n)."""
         raise NotImplementedError(f"{type(self).__name__} must implement `penalty`.")
 
-    def with_transform(self, transform):
+    def with_transform(self, transform: Transform) -> Self:
         """This penalty for thetas of `transform`, unless it has a family of its own."""
         if self.transform is not None:
             return self
@@ -74,7 +77,7 @@ class GridRegularizer(keras.regularizers.Regularizer):
         bound.transform = transform
         return bound
 
-    def get_config(self):
+    def get_config(self) -> Config:
         """Arguments of `__init__`."""
         family = None if self.transform is None else transforms.serialize(self.transform)
         return {"strength": self.strength, "transform": family}
@@ -99,7 +102,7 @@ class IdentityDistance(GridRegularizer):
         0.25
     """
 
-    def penalty(self, grid, identity):
+    def penalty(self, grid: Tensor, identity: Tensor) -> Tensor:
         """The mean squared distance."""
         return ops.mean(ops.sum(ops.square(grid - identity), axis=-1))
 
@@ -125,7 +128,7 @@ class LogScale(GridRegularizer):
         [1.922, 1.922]
     """
 
-    def penalty(self, grid, identity):
+    def penalty(self, grid: Tensor, identity: Tensor) -> Tensor:
         """The mean squared logarithm of the area."""
         area = _volumes(grid) / _volumes(identity)
         # Continued as a straight line: there is a way back from a fold.
@@ -155,7 +158,7 @@ class OutsideImage(GridRegularizer):
         True
     """
 
-    def penalty(self, grid, identity):
+    def penalty(self, grid: Tensor, identity: Tensor) -> Tensor:
         """The mean distance from the image."""
         return ops.mean(ops.sum(ops.relu(ops.abs(grid) - 1.0), axis=-1))
 
@@ -183,7 +186,7 @@ class BendingEnergy(GridRegularizer):
         - [Rueckert et al., 1999](https://doi.org/10.1109/42.796284), equation 6.
     """
 
-    def penalty(self, grid, identity):
+    def penalty(self, grid: Tensor, identity: Tensor) -> Tensor:
         """The mean squared second derivatives."""
         axes = range(1, len(grid.shape) - 1)
         energy = 0.0

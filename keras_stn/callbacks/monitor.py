@@ -129,8 +129,8 @@ class LocalizerMonitor(keras.callbacks.Callback):
     def _forget(self) -> None:
         #: One dictionary an epoch, from the names of the layers to their `LocalizerReport`.
         self.reports: list[dict[str, LocalizerReport]] = []
-        self._previous = {}
-        self._epochs_ill = {}
+        self._previous: dict[str, np.ndarray] = {}
+        self._epochs_ill: dict[tuple[str, str], int] = {}
 
     def on_train_begin(self, logs: dict[str, Any] | None = None) -> None:
         """Looks for the spatial transformers, and where theta starts."""

@@ -2,9 +2,21 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from typing import Any
+
 import keras
 from keras import ops
 
+from keras_stn._types import (
+    Config,
+    DataFormat,
+    FillMode,
+    Interpolation,
+    OutputShape,
+    Shape,
+    Tensor,
+)
 from keras_stn.ops.sampling import check_options, grid_sample, samples_shape
 
 
@@ -58,14 +70,14 @@ class GridSampler(keras.layers.Layer):
     def __init__(
         self,
         *,
-        interpolation="bilinear",
-        fill_mode="constant",
-        fill_value=0.0,
-        align_corners=True,
-        antialias=False,
-        data_format=None,
-        **kwargs,
-    ):
+        interpolation: Interpolation = "bilinear",
+        fill_mode: FillMode = "constant",
+        fill_value: float = 0.0,
+        align_corners: bool = True,
+        antialias: bool = False,
+        data_format: DataFormat | None = None,
+        **kwargs: Any,
+    ) -> None:
         super().__init__(autocast=False, **kwargs)
         self.interpolation = interpolation
         self.fill_mode = fill_mode
@@ -75,7 +87,7 @@ class GridSampler(keras.layers.Layer):
         self.data_format = data_format or keras.config.image_data_format()
         check_options(interpolation, fill_mode, fill_value, antialias, self.data_format)
 
-    def call(self, inputs):
+    def call(self, inputs: Sequence[Tensor]) -> Tensor:
         images, grid = self._pair(inputs)
         images = ops.convert_to_tensor(images)
         if keras.backend.is_float_dtype(keras.backend.standardize_dtype(images.dtype)):
@@ -91,11 +103,11 @@ class GridSampler(keras.layers.Layer):
             data_format=self.data_format,
         )
 
-    def compute_output_shape(self, input_shape):
+    def compute_output_shape(self, input_shape: Shape) -> OutputShape:
         images_shape, grid_shape = self._pair(input_shape)
         return samples_shape(images_shape, grid_shape, self.antialias, self.data_format)
 
-    def compute_output_spec(self, inputs):
+    def compute_output_spec(self, inputs: Sequence[Tensor]) -> Tensor:
         images, grid = self._pair(inputs)
         shape = self.compute_output_shape([images.shape, grid.shape])
         floating = keras.backend.is_float_dtype(images.dtype)
@@ -112,7 +124,7 @@ class GridSampler(keras.layers.Layer):
             )
         return inputs
 
-    def get_config(self):
+    def get_config(self) -> Config:
         return {
             **super().get_config(),
             "interpolation": self.interpolation,
@@ -158,13 +170,13 @@ class BilinearSampler(GridSampler):
     def __init__(
         self,
         *,
-        fill_mode="constant",
-        fill_value=0.0,
-        align_corners=True,
-        antialias=False,
-        data_format=None,
-        **kwargs,
-    ):
+        fill_mode: FillMode = "constant",
+        fill_value: float = 0.0,
+        align_corners: bool = True,
+        antialias: bool = False,
+        data_format: DataFormat | None = None,
+        **kwargs: Any,
+    ) -> None:
         super().__init__(
             interpolation="bilinear",
             fill_mode=fill_mode,
@@ -175,7 +187,7 @@ class BilinearSampler(GridSampler):
             **kwargs,
         )
 
-    def get_config(self):
+    def get_config(self) -> Config:
         config = super().get_config()
         del config["interpolation"]
         return config

@@ -2,10 +2,25 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from typing import Any, Self
+
 import keras
 from keras import ops
 
 from keras_stn import transforms
+from keras_stn._types import (
+    Bounds,
+    Config,
+    DataFormat,
+    FillMode,
+    Interpolation,
+    OutputShape,
+    Regularizer,
+    Shape,
+    Sizes,
+    Tensor,
+)
 from keras_stn.layers.arguments import (
     check_composition,
     check_count,
@@ -28,6 +43,7 @@ from keras_stn.ops.coordinates import check_output_size, extents
 from keras_stn.ops.grids import coordinate_dtype
 from keras_stn.ops.sampling import check_images_shape, check_options, grid_sample
 from keras_stn.regularizers import GridRegularizer
+from keras_stn.transforms.base import TransformLike
 
 
 @keras.saving.register_keras_serializable(package="keras_stn")
@@ -122,27 +138,28 @@ class SpatialTransformer(keras.layers.Layer):
 
     def __init__(
         self,
-        localization_network=None,
-        transform="affine",
+        localization_network: keras.layers.Layer | None = None,
+        transform: TransformLike = "affine",
         *,
-        output_size=None,
-        num_transforms=1,
-        steps=1,
-        bounds=None,
-        normalize_features=True,
-        localization_step=1.0,
-        interpolation="bilinear",
-        fill_mode="constant",
-        fill_value=0.0,
-        align_corners=True,
-        antialias=False,
-        theta_regularizer=None,
-        data_format=None,
-        **kwargs,
-    ):
+        output_size: Sizes | None = None,
+        num_transforms: int = 1,
+        steps: int = 1,
+        bounds: Bounds | None = None,
+        normalize_features: bool = True,
+        localization_step: float = 1.0,
+        interpolation: Interpolation = "bilinear",
+        fill_mode: FillMode = "constant",
+        fill_value: float = 0.0,
+        align_corners: bool = True,
+        antialias: bool = False,
+        theta_regularizer: Regularizer | Sequence[Regularizer] | None = None,
+        data_format: DataFormat | None = None,
+        **kwargs: Any,
+    ) -> None:
         super().__init__(**kwargs)
         check_network(localization_network)
-        self.localization_network = localization_network
+        # None until it is built.
+        self.localization_network: keras.layers.Layer = localization_network
         self.transform = transforms.get(transform)
         self.output_size = None if output_size is None else check_output_size(output_size)
         self.num_transforms = num_transforms
@@ -165,7 +182,7 @@ class SpatialTransformer(keras.layers.Layer):
             check_composition("steps", self.transform, num_transforms)
         self._uses_default_network = localization_network is None
 
-    def build(self, images_shape, initial_theta_shape=None):
+    def build(self, images_shape: Shape, initial_theta_shape: Shape | None = None) -> None:
         images_shape, _ = self._check_shapes(two_shapes(images_shape))
         ndim = len(images_shape) - 2
         if self.localization_network is None:
@@ -186,7 +203,13 @@ class SpatialTransformer(keras.layers.Layer):
         )
         self.head.build((None, features))
 
-    def call(self, images, initial_theta=None, training=None, return_theta=False):
+    def call(
+        self,
+        images: Tensor | Sequence[Tensor],
+        initial_theta: Tensor | None = None,
+        training: bool | None = None,
+        return_theta: bool = False,
+    ) -> Tensor:
         images, source = images_and_source(images)
         self._check_shapes([images.shape, source.shape])
         check_floating(images.dtype)
@@ -201,7 +224,7 @@ class SpatialTransformer(keras.layers.Layer):
         warped = self._warp(source, theta, self._target_size(ops.shape(source)))
         return (warped, theta) if return_theta else warped
 
-    def localize(self, images, training=None):
+    def localize(self, images: Tensor, training: bool | None = None) -> Tensor:
         """Theta of each image, seen once: (batch, P), with several transforms (batch, K, P)."""
         features = self.localization_network(images, training=training)
         theta = self.head(self.flatten(features))
@@ -209,7 +232,9 @@ class SpatialTransformer(keras.layers.Layer):
             theta = ops.reshape(theta, (-1, *self._theta_shape(len(images.shape) - 2)))
         return theta
 
-    def sampling_grid(self, theta, output_size, image_size=None):
+    def sampling_grid(
+        self, theta: Tensor, output_size: Sizes, image_size: Sizes | None = None
+    ) -> Tensor:
         """Sampling grid of thetas: (batch, *output_size, n), several (batch, K, ...).
 
         `image_size`: that of the images to sample; None is as large as the output.
@@ -282,7 +307,12 @@ class SpatialTransformer(keras.layers.Layer):
             )
         return images_shape, source_shape
 
-    def compute_output_shape(self, images_shape, initial_theta_shape=None, return_theta=False):
+    def compute_output_shape(
+        self,
+        images_shape: Shape,
+        initial_theta_shape: Shape | None = None,
+        return_theta: bool = False,
+    ) -> OutputShape:
         _, shape = self._check_shapes(two_shapes(images_shape))
         crops = () if self.num_transforms == 1 else (self.num_transforms,)
         size = (*crops, *self._target_size(shape))
@@ -294,7 +324,13 @@ class SpatialTransformer(keras.layers.Layer):
             return warped, (shape[0], *self._theta_shape(len(shape) - 2))
         return warped
 
-    def compute_output_spec(self, images, initial_theta=None, training=None, return_theta=False):
+    def compute_output_spec(
+        self,
+        images: Tensor | Sequence[Tensor],
+        initial_theta: Tensor | None = None,
+        training: bool | None = None,
+        return_theta: bool = False,
+    ) -> Tensor:
         images, source = images_and_source(images)
         check_floating(images.dtype)
         shapes = [images.shape, source.shape]
@@ -303,7 +339,7 @@ class SpatialTransformer(keras.layers.Layer):
         theta = keras.KerasTensor(theta, dtype=self._theta_dtype)
         return (warped, theta) if return_theta else warped
 
-    def get_config(self):
+    def get_config(self) -> Config:
         network = None if self._uses_default_network else self.localization_network
         return {
             **super().get_config(),
@@ -325,7 +361,7 @@ class SpatialTransformer(keras.layers.Layer):
         }
 
     @classmethod
-    def from_config(cls, config):
+    def from_config(cls, config: Config) -> Self:
         config = dict(config)
         network = config.get("localization_network")
         if isinstance(network, dict):
