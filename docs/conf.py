@@ -36,6 +36,7 @@ html_static_path = ["playground"]
 default_role = "literal"  # `name` in docstrings, as in Markdown
 autodoc_inherit_docstrings = False  # those of Keras's methods are in Keras's documentation
 autodoc_member_order = "bysource"
+maximum_signature_line_length = 90  # a longer one has a line for each argument
 autodoc_default_options = {"exclude-members": "get_config, from_config"}
 napoleon_use_rtype = False
 napoleon_custom_sections = [

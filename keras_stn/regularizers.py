@@ -9,12 +9,15 @@ from __future__ import annotations
 import copy
 import math
 import numbers
+from typing import Self
 
 import keras
 from keras import ops
 
 from keras_stn import transforms
+from keras_stn._types import Config, Tensor
 from keras_stn.ops.coordinates import identity_grid, number
+from keras_stn.transforms.base import Transform, TransformLike
 from keras_stn.transforms.lattice import lattice_size
 
 __all__ = ["BendingEnergy", "GridRegularizer", "IdentityDistance", "LogScale", "OutsideImage"]
@@ -56,7 +59,7 @@ class GridRegularizer(keras.regularizers.Regularizer):
         0.0
     """
 
-    def __init__(self, strength=0.01, transform=None):
+    def __init__(self, strength: float = 0.01, transform: TransformLike | None = None) -> None:
         # A plain number, whose configuration is one; a variable can be given too.
         self.strength = float(strength) if isinstance(strength, numbers.Real) else strength
         self.transform = None if transform is None else transforms.get(transform)
@@ -81,11 +84,11 @@ class GridRegularizer(keras.regularizers.Regularizer):
         # Not `*`: NumPy 1 makes float64 of a float32 scalar and a number.
         return ops.multiply(self.penalty(grid, identity), self.strength)
 
-    def penalty(self, grid, identity):
+    def penalty(self, grid: Tensor, identity: Tensor) -> Tensor:
         """The penalty, a scalar, of grids (batch, *lattice, n); `identity` is (1, *lattice, n)."""
         raise NotImplementedError(f"{type(self).__name__} must implement `penalty`.")
 
-    def with_transform(self, transform):
+    def with_transform(self, transform: Transform) -> Self:
         """This penalty for thetas of `transform`, unless it has a family of its own."""
         if self.transform is not None:
             return self
@@ -93,7 +96,7 @@ class GridRegularizer(keras.regularizers.Regularizer):
         bound.transform = transform
         return bound
 
-    def get_config(self):
+    def get_config(self) -> Config:
         """Arguments of `__init__`."""
         family = None if self.transform is None else transforms.serialize(self.transform)
         return {"strength": self.strength, "transform": family}
@@ -118,7 +121,7 @@ class IdentityDistance(GridRegularizer):
         0.25
     """
 
-    def penalty(self, grid, identity):
+    def penalty(self, grid: Tensor, identity: Tensor) -> Tensor:
         """The mean squared distance."""
         return _mean(ops.sum(ops.square(grid - identity), axis=-1))
 
@@ -144,7 +147,7 @@ class LogScale(GridRegularizer):
         [1.922, 1.922]
     """
 
-    def penalty(self, grid, identity):
+    def penalty(self, grid: Tensor, identity: Tensor) -> Tensor:
         """The mean squared logarithm of the area."""
         rates = _rates(identity)
         area = _volumes(grid, rates) / _volumes(identity, rates)
@@ -175,7 +178,7 @@ class OutsideImage(GridRegularizer):
         True
     """
 
-    def penalty(self, grid, identity):
+    def penalty(self, grid: Tensor, identity: Tensor) -> Tensor:
         """The mean distance from the image."""
         return _mean(ops.sum(ops.relu(ops.abs(grid) - 1.0), axis=-1))
 
@@ -203,7 +206,7 @@ class BendingEnergy(GridRegularizer):
         - [Rueckert et al., 1999](https://doi.org/10.1109/42.796284), equation 6.
     """
 
-    def penalty(self, grid, identity):
+    def penalty(self, grid: Tensor, identity: Tensor) -> Tensor:
         """The mean squared second derivatives."""
         axes = list(enumerate(_rates(identity), start=1))
         energy = 0.0

@@ -93,7 +93,19 @@ def test_markdown_of_docstrings_is_translated(markdown, given, wanted):
     assert "\n".join(markdown.to_rst(given.split("\n"))) == wanted
 
 
-def test_signatures_are_those_of_the_layers(markdown):
-    assert markdown.signature_of(keras_stn.AffineGridGenerator) == (
-        "(output_size, *, align_corners=True, **kwargs)"
-    )
+@pytest.mark.parametrize(
+    ("thing", "signature"),
+    [
+        (
+            keras_stn.AffineGridGenerator,
+            ("(output_size: Sizes, *, align_corners: bool = True, **kwargs: Any)", None),
+        ),
+        (
+            keras_stn.ops.affine_grid,
+            ("(theta: TensorLike, output_size: Sizes, *, align_corners: bool = True)", "Tensor"),
+        ),
+        (keras_stn.transforms.Affine.identity, ("(ndim: int = 2)", "NDArray[np.float32]")),
+    ],
+)
+def test_signatures_are_those_that_are_written(markdown, thing, signature):
+    assert markdown.signature_of(thing) == signature

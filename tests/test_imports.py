@@ -17,6 +17,7 @@ PACKAGE = pathlib.Path(keras_stn.__file__).parent
 # From the bottom up: a module may import only from levels below its own. A star stands for every
 # module of a package that no other line names.
 LEVELS = [
+    "keras_stn._types",
     "keras_stn.ops.axes",
     "keras_stn.ops.products",
     "keras_stn.ops.fusing",

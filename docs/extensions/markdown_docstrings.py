@@ -2,11 +2,13 @@
 
 Napoleon knows the sections but not the markup between them. The paragraph with the formula's name
 opens a literal block; examples are left as they are. Full names of the library, and pages of the
-docs, become links.
+docs, become links. Signatures are as they are written.
 """
 
 import inspect
 import re
+
+from sphinx.util.inspect import stringify_signature
 
 LITERAL = re.compile(r"(``?[^`]+``?)")
 LINK = re.compile(r"\[([^\]]+)\]\((https?:[^)]+)\)")
@@ -83,9 +85,12 @@ def escape(text):
 
 
 def signature_of(obj):
-    """A class's signature without `self`; Keras's own `__new__` takes anything and hides it."""
-    signature = inspect.signature(obj.__init__)
-    return str(signature.replace(parameters=[*signature.parameters.values()][1:]))
+    """The arguments and the result as the source has them: types by their short names."""
+    # Of a class not what it is called with: Keras's own `__new__` takes anything.
+    signature = inspect.signature(obj.__init__ if inspect.isclass(obj) else obj)
+    parameters = [p for name, p in signature.parameters.items() if name != "self"]
+    result = None if inspect.isclass(obj) else signature.return_annotation
+    return stringify_signature(inspect.Signature(parameters)), result
 
 
 def setup(app):
@@ -95,9 +100,10 @@ def setup(app):
         lines[:] = to_rst(lines)
 
     def process_signature(app, what, name, obj, options, signature, returned):
-        if what == "class" and signature == "(*args, **kwargs)":
-            return signature_of(obj), returned
-        return None
+        written = what in ("function", "method") or (
+            what == "class" and obj.__init__ is not object.__init__
+        )
+        return signature_of(obj) if written else None
 
     app.setup_extension("sphinx.ext.autodoc")
     # Before Napoleon.

@@ -6,9 +6,11 @@ import contextlib
 import os
 import re
 from pathlib import Path
+from typing import Any
 
 import keras
 
+from keras_stn._types import Batch
 from keras_stn.callbacks.pictures import draw_recordings
 from keras_stn.callbacks.recording import Recorder, check_batch, spatial_transformers
 from keras_stn.visualization.panels import check_count, matplotlib_for
@@ -68,14 +70,14 @@ class TransformerGallery(keras.callbacks.Callback):
 
     def __init__(
         self,
-        images,
-        directory,
+        images: Batch,
+        directory: str | os.PathLike[str],
         *,
-        max_images=8,
-        every=1,
-        animation="training.gif",
-        frame_seconds=0.25,
-    ):
+        max_images: int = 8,
+        every: int = 1,
+        animation: str | None = "training.gif",
+        frame_seconds: float = 0.25,
+    ) -> None:
         super().__init__()
         # Now, and not after the first epoch.
         with matplotlib_for("TransformerGallery"):
@@ -98,9 +100,10 @@ class TransformerGallery(keras.callbacks.Callback):
         self.every = every
         self.animation = animation
         self.frame_seconds = frame_seconds
-        self._epochs = self._drawn = None
+        self._epochs: int | None = None
+        self._drawn: int | None = None
 
-    def on_train_begin(self, logs=None):
+    def on_train_begin(self, logs: dict[str, Any] | None = None) -> None:
         """Makes the directory, and looks for the spatial transformers."""
         self.directory.mkdir(parents=True, exist_ok=True)
         self._epochs = self._drawn = None
@@ -108,7 +111,7 @@ class TransformerGallery(keras.callbacks.Callback):
         if self.model.built:
             spatial_transformers(self.model)
 
-    def on_epoch_begin(self, epoch, logs=None):
+    def on_epoch_begin(self, epoch: int, logs: dict[str, Any] | None = None) -> None:
         """Draws where the training starts."""
         if self._epochs is None:
             self._epochs = epoch
@@ -116,20 +119,20 @@ class TransformerGallery(keras.callbacks.Callback):
             if self.model.built and epoch % self.every == 0:
                 self._draw(epoch)
 
-    def on_epoch_end(self, epoch, logs=None):
+    def on_epoch_end(self, epoch: int, logs: dict[str, Any] | None = None) -> None:
         """Draws where the epoch has led."""
         self._epochs = epoch + 1
         if self._epochs % self.every == 0:
             self._draw(self._epochs)
 
-    def on_train_end(self, logs=None):
+    def on_train_end(self, logs: dict[str, Any] | None = None) -> None:
         """Draws the last epoch if it is not, and makes the animation."""
         if self._epochs and self._drawn != self._epochs:
             self._draw(self._epochs)
         if self.animation is not None:
             self.write_animation(last_epoch=self._epochs)
 
-    def write_animation(self, last_epoch=None):
+    def write_animation(self, last_epoch: int | None = None) -> Path | None:
         """Makes the animation of the pictures on disk, up to that of `last_epoch`.
 
         Returns:

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import dataclasses
 import warnings
+from typing import Any
 
 import keras
 import numpy as np
 
+from keras_stn._types import Batch
 from keras_stn.callbacks.diagnosis import diagnose
 from keras_stn.callbacks.measures import areas, norm, outside
 from keras_stn.callbacks.recording import Recorder, check_batch, spatial_transformers
@@ -99,7 +101,15 @@ class LocalizerMonitor(keras.callbacks.Callback):
         (1, 6)
     """
 
-    def __init__(self, images, targets=None, *, patience=2, max_zoom=16.0, max_outside=0.5):
+    def __init__(
+        self,
+        images: Batch,
+        targets: Batch | None = None,
+        *,
+        patience: int = 2,
+        max_zoom: float = 16.0,
+        max_outside: float = 0.5,
+    ) -> None:
         super().__init__()
         count = check_batch(images, least=2)
         if all(_all_equal(array) for array in keras.tree.flatten(images)):
@@ -116,13 +126,13 @@ class LocalizerMonitor(keras.callbacks.Callback):
         self.max_outside = max_outside
         self._forget()
 
-    def _forget(self):
+    def _forget(self) -> None:
         #: One dictionary an epoch, from the names of the layers to their `LocalizerReport`.
-        self.reports = []
-        self._previous = {}
-        self._epochs_ill = {}
+        self.reports: list[dict[str, LocalizerReport]] = []
+        self._previous: dict[str, np.ndarray] = {}
+        self._epochs_ill: dict[tuple[str, str], int] = {}
 
-    def on_train_begin(self, logs=None):
+    def on_train_begin(self, logs: dict[str, Any] | None = None) -> None:
         """Looks for the spatial transformers, and where theta starts."""
         self._forget()
         self._recorder = Recorder(self.model, self.images, self.targets)
@@ -130,7 +140,7 @@ class LocalizerMonitor(keras.callbacks.Callback):
             return
         self._previous = {name: seen.theta for name, seen in self._recorder.record().items()}
 
-    def on_epoch_end(self, epoch, logs=None):
+    def on_epoch_end(self, epoch: int, logs: dict[str, Any] | None = None) -> None:
         """Reports, and warns."""
         layers = spatial_transformers(self.model)
         norms, rest = self._gradient_norms(layers)

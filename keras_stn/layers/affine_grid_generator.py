@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import keras
 
+from keras_stn._types import Config, OutputShape, Shape, Sizes, Tensor
 from keras_stn.layers.arguments import check_flag
 from keras_stn.layers.foreign_names import refuse_foreign_names
 from keras_stn.ops.coordinates import check_output_size
@@ -48,25 +51,25 @@ class AffineGridGenerator(keras.layers.Layer):
         - [Jaderberg et al., 2015](https://arxiv.org/abs/1506.02025), section 3.2.
     """
 
-    def __init__(self, output_size, *, align_corners=True, **kwargs):
+    def __init__(self, output_size: Sizes, *, align_corners: bool = True, **kwargs: Any) -> None:
         refuse_foreign_names(AffineGridGenerator, kwargs)
         super().__init__(autocast=False, **kwargs)
         self.output_size = check_output_size(output_size)
         self.align_corners = check_flag("align_corners", align_corners)
 
-    def call(self, theta):
+    def call(self, theta: Tensor) -> Tensor:
         return affine_grid(theta, self.output_size, align_corners=self.align_corners)
 
-    def compute_output_shape(self, theta_shape):
+    def compute_output_shape(self, theta_shape: Shape) -> OutputShape:
         ndim = len(self.output_size)
         leading = tuple(theta_shape)[: count_leading(theta_shape, ndim)]
         return (*leading, *self.output_size, ndim)
 
-    def compute_output_spec(self, theta):
+    def compute_output_spec(self, theta: Tensor) -> Tensor:
         shape = self.compute_output_shape(theta.shape)
         return keras.KerasTensor(shape, dtype=coordinate_dtype(theta.dtype))
 
-    def get_config(self):
+    def get_config(self) -> Config:
         return {
             **super().get_config(),
             "output_size": self.output_size,

@@ -2,8 +2,20 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from typing import Any
+
 import keras
 
+from keras_stn._types import (
+    Config,
+    DataFormat,
+    FillMode,
+    Interpolation,
+    OutputShape,
+    Shape,
+    Tensor,
+)
 from keras_stn.layers.arguments import cast_images, compute_dtype_of
 from keras_stn.layers.foreign_names import refuse_foreign_names
 from keras_stn.layers.sampling_layer import SamplingLayer
@@ -60,14 +72,14 @@ class GridSampler(SamplingLayer):
     def __init__(
         self,
         *,
-        interpolation="bilinear",
-        fill_mode="constant",
-        fill_value=0.0,
-        align_corners=True,
-        antialias=False,
-        data_format=None,
-        **kwargs,
-    ):
+        interpolation: Interpolation = "bilinear",
+        fill_mode: FillMode = "constant",
+        fill_value: float = 0.0,
+        align_corners: bool = True,
+        antialias: bool = False,
+        data_format: DataFormat | None = None,
+        **kwargs: Any,
+    ) -> None:
         refuse_foreign_names(GridSampler, kwargs)
         super().__init__(
             interpolation=interpolation,
@@ -79,15 +91,15 @@ class GridSampler(SamplingLayer):
             **kwargs,
         )
 
-    def call(self, inputs):
+    def call(self, inputs: Sequence[Tensor]) -> Tensor:
         images, grid = self._pair(inputs)
         return self._sample(cast_images(images, self.compute_dtype), grid)
 
-    def compute_output_shape(self, input_shape):
+    def compute_output_shape(self, input_shape: Shape) -> OutputShape:
         images_shape, grid_shape = self._pair(input_shape)
         return samples_shape(images_shape, grid_shape, self.antialias, self.data_format)
 
-    def compute_output_spec(self, inputs):
+    def compute_output_spec(self, inputs: Sequence[Tensor]) -> Tensor:
         images, grid = self._pair(inputs)
         shape = self.compute_output_shape([images.shape, grid.shape])
         return keras.KerasTensor(shape, dtype=compute_dtype_of(images.dtype, self.compute_dtype))
@@ -138,13 +150,13 @@ class BilinearSampler(GridSampler):
     def __init__(
         self,
         *,
-        fill_mode="constant",
-        fill_value=0.0,
-        align_corners=True,
-        antialias=False,
-        data_format=None,
-        **kwargs,
-    ):
+        fill_mode: FillMode = "constant",
+        fill_value: float = 0.0,
+        align_corners: bool = True,
+        antialias: bool = False,
+        data_format: DataFormat | None = None,
+        **kwargs: Any,
+    ) -> None:
         refuse_foreign_names(BilinearSampler, kwargs)
         super().__init__(
             interpolation="bilinear",
@@ -156,7 +168,7 @@ class BilinearSampler(GridSampler):
             **kwargs,
         )
 
-    def get_config(self):
+    def get_config(self) -> Config:
         config = super().get_config()
         del config["interpolation"]
         return config

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import keras
 
+from keras_stn._types import Config
 from keras_stn.layers.arguments import check_flag
 from keras_stn.ops.sampling import check_options, grid_sample
 
@@ -47,5 +48,5 @@ class SamplingLayer(keras.layers.Layer):
             "data_format": self.data_format,
         }
 
-    def get_config(self):
+    def get_config(self) -> Config:
         return {**super().get_config(), **self._sampling_options()}

@@ -2,10 +2,25 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from typing import Any, Self
+
 import keras
 from keras import ops
 
 from keras_stn import transforms
+from keras_stn._types import (
+    Bounds,
+    Config,
+    DataFormat,
+    FillMode,
+    Interpolation,
+    OutputShape,
+    Regularizer,
+    Shape,
+    Sizes,
+    Tensor,
+)
 from keras_stn.layers.arguments import (
     cast_images,
     check_composition,
@@ -36,6 +51,7 @@ from keras_stn.layers.theta_head import ThetaHead
 from keras_stn.ops.coordinates import check_output_size, extents
 from keras_stn.ops.grids import coordinate_dtype
 from keras_stn.regularizers import GridRegularizer
+from keras_stn.transforms.base import TransformLike
 
 
 @keras.saving.register_keras_serializable(package="keras_stn")
@@ -130,24 +146,24 @@ class SpatialTransformer(SamplingLayer):
 
     def __init__(
         self,
-        localization_network=None,
-        transform="affine",
+        localization_network: keras.layers.Layer | None = None,
+        transform: TransformLike = "affine",
         *,
-        output_size=None,
-        num_transforms=1,
-        steps=1,
-        bounds=None,
-        normalize_features=True,
-        localization_step=1.0,
-        interpolation="bilinear",
-        fill_mode="constant",
-        fill_value=0.0,
-        align_corners=True,
-        antialias=False,
-        theta_regularizer=None,
-        data_format=None,
-        **kwargs,
-    ):
+        output_size: Sizes | None = None,
+        num_transforms: int = 1,
+        steps: int = 1,
+        bounds: Bounds | None = None,
+        normalize_features: bool = True,
+        localization_step: float = 1.0,
+        interpolation: Interpolation = "bilinear",
+        fill_mode: FillMode = "constant",
+        fill_value: float = 0.0,
+        align_corners: bool = True,
+        antialias: bool = False,
+        theta_regularizer: Regularizer | Sequence[Regularizer] | None = None,
+        data_format: DataFormat | None = None,
+        **kwargs: Any,
+    ) -> None:
         refuse_foreign_names(SpatialTransformer, kwargs)
         super().__init__(
             interpolation=interpolation,
@@ -159,7 +175,8 @@ class SpatialTransformer(SamplingLayer):
             **kwargs,
         )
         check_network(localization_network)
-        self.localization_network = localization_network
+        # None until it is built.
+        self.localization_network: keras.layers.Layer = localization_network
         self.transform = transforms.get(transform)
         self.output_size = None if output_size is None else check_output_size(output_size)
         self.num_transforms = check_count("num_transforms", num_transforms)
@@ -173,7 +190,7 @@ class SpatialTransformer(SamplingLayer):
         self._uses_default_network = localization_network is None
         self._is_from_config = False
 
-    def build(self, images_shape, initial_theta_shape=None):
+    def build(self, images_shape: Shape, initial_theta_shape: Shape | None = None) -> None:
         images_shape, source_shape = two_shapes(images_shape)
         self._check_shapes(images_shape, source_shape)
         ndim = len(images_shape) - 2
@@ -197,7 +214,13 @@ class SpatialTransformer(SamplingLayer):
         )
         self.head.build((None, features))
 
-    def call(self, images, initial_theta=None, training=None, return_theta=False):
+    def call(
+        self,
+        images: Tensor | Sequence[Tensor],
+        initial_theta: Tensor | None = None,
+        training: bool | None = None,
+        return_theta: bool = False,
+    ) -> Tensor:
         images = keras.tree.map_structure(lambda x: cast_images(x, self.compute_dtype), images)
         images, source = images_and_source(images)
         self._check_shapes(images.shape, source.shape)
@@ -215,7 +238,7 @@ class SpatialTransformer(SamplingLayer):
         warped = self._warp(source, theta, self._target_size(ops.shape(source)))
         return (warped, theta) if return_theta else warped
 
-    def localize(self, images, training=None):
+    def localize(self, images: Tensor, training: bool | None = None) -> Tensor:
         """Theta of each image, seen once: (batch, P), with several transforms (batch, K, P)."""
         features = self.localization_network(images, training=training)
         theta = self.head(self.flatten(features))
@@ -223,7 +246,9 @@ class SpatialTransformer(SamplingLayer):
             theta = ops.reshape(theta, (-1, *self._theta_shape(len(images.shape) - 2)))
         return theta
 
-    def sampling_grid(self, theta, output_size, image_size=None):
+    def sampling_grid(
+        self, theta: Tensor, output_size: Sizes, image_size: Sizes | None = None
+    ) -> Tensor:
         """Sampling grid of thetas: (batch, *output_size, n), several (batch, K, ...).
 
         `image_size`: that of the images to sample; None is as large as the output.
@@ -272,7 +297,12 @@ class SpatialTransformer(SamplingLayer):
     def _check_initial_theta(self, theta, images_shape):
         check_initial_theta(theta, images_shape, self.transform, self.num_transforms)
 
-    def compute_output_shape(self, images_shape, initial_theta_shape=None, return_theta=False):
+    def compute_output_shape(
+        self,
+        images_shape: Shape,
+        initial_theta_shape: Shape | None = None,
+        return_theta: bool = False,
+    ) -> OutputShape:
         images_shape, source_shape = two_shapes(images_shape)
         self._check_shapes(images_shape, source_shape)
         batch = images_shape[0]
@@ -290,7 +320,13 @@ class SpatialTransformer(SamplingLayer):
             warped = (batch, source_shape[1], *size)
         return (warped, theta) if return_theta else warped
 
-    def compute_output_spec(self, images, initial_theta=None, training=None, return_theta=False):
+    def compute_output_spec(
+        self,
+        images: Tensor | Sequence[Tensor],
+        initial_theta: Tensor | None = None,
+        training: bool | None = None,
+        return_theta: bool = False,
+    ) -> Tensor:
         images, source = images_and_source(images)
         check_floating(images.dtype)
         theta_shape = None
@@ -306,7 +342,7 @@ class SpatialTransformer(SamplingLayer):
         theta = keras.KerasTensor(theta, dtype=self._theta_dtype)
         return (warped, theta) if return_theta else warped
 
-    def get_config(self):
+    def get_config(self) -> Config:
         network = None if self._uses_default_network else self.localization_network
         return {
             **super().get_config(),
@@ -322,7 +358,7 @@ class SpatialTransformer(SamplingLayer):
         }
 
     @classmethod
-    def from_config(cls, config):
+    def from_config(cls, config: Config) -> Self:
         config = dict(config)
         network = config.get("localization_network")
         if isinstance(network, dict):

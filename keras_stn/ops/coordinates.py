@@ -17,6 +17,8 @@ import operator
 import keras
 from keras import ops
 
+from keras_stn._types import Sizes, Tensor
+
 if keras.backend.backend() == "jax":
     import jax.export
     import jax.numpy as jnp
@@ -146,7 +148,7 @@ def clamp(x, low, high):
     return ops.where(x < high, x, high)
 
 
-def identity_grid(output_size, *, align_corners=True):
+def identity_grid(output_size: Sizes, *, align_corners: bool = True) -> Tensor:
     """Normalized coordinates of an image's own pixel centres.
 
     Sampling an image of size `output_size` at this grid returns the image.

@@ -5,13 +5,14 @@ from __future__ import annotations
 import keras
 from keras import ops
 
+from keras_stn._types import Sizes, Tensor, TensorLike
 from keras_stn.ops.coordinates import axis_coordinates, check_output_size
 from keras_stn.ops.fusing import fused
 from keras_stn.ops.symbolic import as_node
 
 
 @as_node(1)
-def affine_grid(theta, output_size, *, align_corners=True):
+def affine_grid(theta: TensorLike, output_size: Sizes, *, align_corners: bool = True) -> Tensor:
     """Sampling grid of an affine transform.
 
     Formula, for the target pixel at normalized (x_t, y_t):

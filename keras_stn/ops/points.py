@@ -6,13 +6,16 @@ import itertools
 
 from keras import ops
 
+from keras_stn._types import Sizes, Tensor, TensorLike
 from keras_stn.ops.coordinates import check_output_size, to_normalized, to_pixels
 from keras_stn.ops.grids import coordinate_dtype
 from keras_stn.ops.symbolic import as_node
 
 
 @as_node(1)
-def normalized_to_pixels(points, image_size, *, align_corners=True):
+def normalized_to_pixels(
+    points: TensorLike, image_size: Sizes, *, align_corners: bool = True
+) -> Tensor:
     """Pixel coordinates of normalized points.
 
     Convention:
@@ -42,7 +45,9 @@ def normalized_to_pixels(points, image_size, *, align_corners=True):
 
 
 @as_node(1)
-def pixels_to_normalized(points, image_size, *, align_corners=True):
+def pixels_to_normalized(
+    points: TensorLike, image_size: Sizes, *, align_corners: bool = True
+) -> Tensor:
     """Normalized coordinates of points in pixels: the inverse of `normalized_to_pixels`.
 
     Convention:

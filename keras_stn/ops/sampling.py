@@ -8,6 +8,7 @@ import keras
 import numpy as np
 from keras import ops
 
+from keras_stn._types import DataFormat, FillMode, Interpolation, Tensor, TensorLike
 from keras_stn.ops import kernels
 from keras_stn.ops.antialiasing import antialiased_sample
 from keras_stn.ops.grids import coordinate_dtype
@@ -20,16 +21,16 @@ DATA_FORMATS = ("channels_last", "channels_first")
 
 @as_node(2)
 def grid_sample(
-    images,
-    grid,
+    images: TensorLike,
+    grid: TensorLike,
     *,
-    interpolation="bilinear",
-    fill_mode="constant",
-    fill_value=0.0,
-    align_corners=True,
-    antialias=False,
-    data_format=None,
-):
+    interpolation: Interpolation = "bilinear",
+    fill_mode: FillMode = "constant",
+    fill_value: float = 0.0,
+    align_corners: bool = True,
+    antialias: bool = False,
+    data_format: DataFormat | None = None,
+) -> Tensor:
     """Samples images or volumes at arbitrary places.
 
     Formula (bilinear, pixel coordinates (x, y)):

@@ -10,6 +10,8 @@ from __future__ import annotations
 import functools
 import inspect
 import re
+from collections.abc import Callable
+from typing import ParamSpec, TypeVar
 
 import keras
 import numpy as np
@@ -19,7 +21,11 @@ import numpy as np
 # coordinates or parameters of anything.
 _STAND_INS = (13, 17, 19, 23, 29, 31, 37, 41, 43, 47)
 
-_FUNCTIONS = {}
+_FUNCTIONS: dict[str, Callable] = {}
+
+# A decorated function keeps its signature for type checkers and editors.
+Parameters = ParamSpec("Parameters")
+Result = TypeVar("Result")
 
 
 def is_symbolic(*values):
@@ -27,14 +33,16 @@ def is_symbolic(*values):
     return any(isinstance(value, keras.KerasTensor) for value in values)
 
 
-def as_node(count):
+def as_node(
+    count: int,
+) -> Callable[[Callable[Parameters, Result]], Callable[Parameters, Result]]:
     """Decorates a function whose first `count` parameters are tensors, all others options."""
 
-    def decorate(function):
+    def decorate(function: Callable[Parameters, Result]) -> Callable[Parameters, Result]:
         _FUNCTIONS[function.__name__] = function
 
         @functools.wraps(function)
-        def call(*args, **kwargs):
+        def call(*args: Parameters.args, **kwargs: Parameters.kwargs) -> Result:
             if is_symbolic(*args, *kwargs.values()):
                 return add_node(function, count, args, kwargs)
             return function(*args, **kwargs)
@@ -55,7 +63,6 @@ def add_node(function, count, args, kwargs, owner=None):
         # What it means now, not where the model will be loaded.
         options["data_format"] = keras.config.image_data_format()
     return Call(function.__name__, options, owner).symbolic_call(**tensors)
-    return Call(function.__name__, options, owner)(**tensors)
 
 
 def _plain(option):

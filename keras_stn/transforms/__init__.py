@@ -1,9 +1,11 @@
 """Families of transforms, each from theta to the places to read."""
 
+from __future__ import annotations
+
 from keras_stn.transforms import base
 from keras_stn.transforms.affine import Affine
 from keras_stn.transforms.attention import Attention
-from keras_stn.transforms.base import Transform, serialize
+from keras_stn.transforms.base import Transform, TransformLike, serialize
 from keras_stn.transforms.bounds import named_bounds
 from keras_stn.transforms.diffeomorphic import Diffeomorphic
 from keras_stn.transforms.displacement import Displacement
@@ -26,7 +28,7 @@ _FAMILIES = {
 }
 
 
-def get(identifier):
+def get(identifier: TransformLike) -> Transform:
     """A family from its name, its serialized form, or itself."""
     return base.get(identifier, _FAMILIES)
 

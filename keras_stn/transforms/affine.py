@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import keras
 import numpy as np
 from keras import ops
+from numpy.typing import NDArray
 
+from keras_stn._types import Extent, Shape, Tensor, TensorLike
 from keras_stn.ops.grids import coordinate_dtype, count_leading
 from keras_stn.transforms.matrices import (
     AffineMaps,
@@ -42,38 +46,38 @@ class Affine(AffineMaps):
         - [Jaderberg et al., 2015](https://arxiv.org/abs/1506.02025), equation 1.
     """
 
-    def num_params(self, ndim=2):
+    def num_params(self, ndim: int = 2) -> int:
         """6 for images, 12 for volumes."""
         return ndim * (ndim + 1)
 
-    def identity(self, ndim=2):
+    def identity(self, ndim: int = 2) -> NDArray[np.float32]:
         """Ones for the scales, zeros for the rest."""
         return np.eye(ndim, ndim + 1, dtype="float32").ravel()
 
-    def parameter_kinds(self, ndim=2):
+    def parameter_kinds(self, ndim: int = 2) -> Sequence[str]:
         """The diagonal, shears beside it, the shift last in each row."""
         return matrix_kinds(ndim)
 
-    def parts(self, theta, ndim, extent):
+    def parts(self, theta: Tensor, ndim: int, extent: Extent | None) -> tuple[Tensor, Tensor]:
         """The linear part (batch, n, n) and the shift (batch, n) of thetas."""
         rows = ops.reshape(theta, (-1, ndim, ndim + 1))
         return rows[:, :, :ndim], rows[:, :, ndim]
 
-    def inverse(self, theta):
+    def inverse(self, theta: TensorLike) -> Tensor:
         """Thetas of the inverse transforms; not finite where theta is singular."""
         linear, shift = self._split(theta)
         found, determinant = adjugate(linear)
         inverse = found / determinant
         return flat(join(inverse, -apply(inverse, ops.expand_dims(shift, 1))[:, 0]))
 
-    def compose(self, outer, inner):
+    def compose(self, outer: TensorLike, inner: TensorLike) -> Tensor:
         """Thetas of `outer` after `inner`: the point x goes to outer(inner(x))."""
         outer_linear, outer_shift = self._split(outer)
         inner_linear, inner_shift = self._split(inner)
         shift = apply(outer_linear, ops.expand_dims(inner_shift, 1))[:, 0] + outer_shift
         return flat(join(product(outer_linear, inner_linear), shift))
 
-    def _count_leading(self, shape):
+    def _count_leading(self, shape: Shape) -> int:
         """As in `Transform`; a matrix is a single transform, too."""
         matrix = len(shape) > 2 and tuple(shape[-2:]) in ((2, 3), (3, 4))
         return len(shape) - 2 if matrix else super()._count_leading(shape)

@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import keras
 import numpy as np
 from keras import ops
+from numpy.typing import NDArray
 
+from keras_stn._types import Extent, Tensor, TensorLike
 from keras_stn.transforms.matrices import AffineMaps, scaled_identity
 
 
@@ -29,29 +33,29 @@ class Attention(AffineMaps):
         - [Jaderberg et al., 2015](https://arxiv.org/abs/1506.02025), equation 2.
     """
 
-    def num_params(self, ndim=2):
+    def num_params(self, ndim: int = 2) -> int:
         """The scale and one shift an axis."""
         return 1 + ndim
 
-    def identity(self, ndim=2):
+    def identity(self, ndim: int = 2) -> NDArray[np.float32]:
         """One for the scale, zeros for the shift."""
         return np.eye(1, 1 + ndim, dtype="float32")[0]
 
-    def parameter_kinds(self, ndim=2):
+    def parameter_kinds(self, ndim: int = 2) -> Sequence[str]:
         """A scale and shifts."""
         return ("scale", *["shift"] * ndim)
 
-    def parts(self, theta, ndim, extent):
+    def parts(self, theta: Tensor, ndim: int, extent: Extent | None) -> tuple[Tensor, Tensor]:
         """The linear part (batch, n, n) and the shift (batch, n) of thetas."""
         return scaled_identity(theta[:, :1], ndim), theta[:, 1:]
 
-    def inverse(self, theta):
+    def inverse(self, theta: TensorLike) -> Tensor:
         """Thetas of the inverse transforms; not finite where the scale is 0."""
         theta, _ = self._checked(theta)
         scale = 1.0 / theta[:, :1]
         return ops.concatenate([scale, -scale * theta[:, 1:]], axis=1)
 
-    def compose(self, outer, inner):
+    def compose(self, outer: TensorLike, inner: TensorLike) -> Tensor:
         """Thetas of `outer` after `inner`."""
         (outer, _), (inner, _) = self._checked(outer), self._checked(inner)
         scale = outer[:, :1]

@@ -2,9 +2,15 @@
 
 from __future__ import annotations
 
-import keras
-from keras import ops
+from collections.abc import Sequence
+from typing import Self, TypeAlias
 
+import keras
+import numpy as np
+from keras import ops
+from numpy.typing import NDArray
+
+from keras_stn._types import Config, Extent, Family, Shape, Sizes, Tensor, TensorLike
 from keras_stn.ops.grids import coordinate_dtype
 from keras_stn.ops.points import bounding_boxes, box_corners, check_points
 from keras_stn.transforms.methods import METHODS, as_method
@@ -29,7 +35,7 @@ class Transform:
     """
 
     # How many spatial axes the family can have.
-    ndims = (2, 3)
+    ndims: tuple[int, ...] = (2, 3)
 
     def __init_subclass__(cls, **kwargs):
         super().__init_subclass__(**kwargs)
@@ -37,43 +43,43 @@ class Transform:
             if name in vars(cls):
                 setattr(cls, name, as_method(count)(vars(cls)[name]))
 
-    def num_params(self, ndim=2):
+    def num_params(self, ndim: int = 2) -> int:
         """Parameters of one transform of `ndim` spatial axes, an int."""
         raise NotImplementedError(f"{type(self).__name__} must implement `num_params`.")
 
-    def identity(self, ndim=2):
+    def identity(self, ndim: int = 2) -> NDArray[np.float32]:
         """The identity's theta, a float32 NumPy vector of length `num_params(ndim)`."""
         raise NotImplementedError(f"{type(self).__name__} must implement `identity`.")
 
-    def grid(self, theta, output_size, *, align_corners=True):
+    def grid(self, theta: TensorLike, output_size: Sizes, *, align_corners: bool = True) -> Tensor:
         """Sampling grid (batch, *output_size, ndim) of thetas (batch, num_params)."""
         raise NotImplementedError(f"{type(self).__name__} must implement `grid`.")
 
-    def transform_points(self, theta, points):
+    def transform_points(self, theta: TensorLike, points: TensorLike) -> Tensor:
         """Source points of target `points`, both (batch, N, ndim) and normalized."""
         raise NotImplementedError(f"{type(self).__name__} must implement `transform_points`.")
 
-    def matrix(self, theta):
+    def matrix(self, theta: TensorLike) -> Tensor:
         """Homogeneous matrices (batch, n + 1, n + 1), acting on (x, y, 1)."""
         raise NotImplementedError(
             f"`{type(self).__name__}` transforms are no matrices. Use `grid` or `transform_points`."
         )
 
-    def inverse(self, theta):
+    def inverse(self, theta: TensorLike) -> Tensor:
         """Thetas of the inverse transforms: source to target."""
         raise NotImplementedError(
             f"The inverse of a `{type(self).__name__}` transform is not in the family. Use "
             "`Diffeomorphic` for flows, or a family of matrices, where you need inverses."
         )
 
-    def compose(self, outer, inner):
+    def compose(self, outer: TensorLike, inner: TensorLike) -> Tensor:
         """Thetas of `outer` after `inner`: the point x goes to outer(inner(x))."""
         raise NotImplementedError(
             f"Two `{type(self).__name__}` transforms in series are not in the family. Compose "
             "with a family of matrices, or call `transform_points` of one on the grid of another."
         )
 
-    def parameter_kinds(self, ndim=2):
+    def parameter_kinds(self, ndim: int = 2) -> Sequence[str]:
         """What each parameter is, for `keras_stn.transforms.named_bounds`.
 
         A string for each: "scale", "rotation", "shift", "diagonal" or "shear" (of a matrix),
@@ -84,12 +90,12 @@ class Transform:
             "or give bounds as the pair (lowest theta, highest theta)."
         )
 
-    def with_extent(self, extent):
+    def with_extent(self, extent: Extent) -> Self:
         """The family for images whose sides are `extent`, rows first; see `Similarity`."""
         return self
 
     @as_method(METHODS["transform_boxes"])
-    def transform_boxes(self, theta, boxes):
+    def transform_boxes(self, theta: TensorLike, boxes: TensorLike) -> Tensor:
         """Source boxes of target `boxes`, both (batch, N, 2 ndim), normalized.
 
         A box is (x_min, y_min, x_max, y_max), for volumes (x_min, y_min, z_min, x_max, ...). The
@@ -97,16 +103,16 @@ class Transform:
         """
         return bounding_boxes(self.transform_points(theta, box_corners(boxes)))
 
-    def get_config(self):
+    def get_config(self) -> Config:
         """Arguments of `__init__`, plain values only."""
         return {}
 
     @classmethod
-    def from_config(cls, config):
+    def from_config(cls, config: Config) -> Self:
         """The family that `get_config` described."""
         return cls(**config)
 
-    def _count_leading(self, shape):
+    def _count_leading(self, shape: Shape) -> int:
         """The number of axes of a theta's shape that come before those of a single transform."""
         if len(shape) > 2 and shape[-1] not in self._counts().values():
             return 1  # a theta of the family's own form
@@ -150,16 +156,20 @@ class Transform:
         check_points(points.shape, ndim)
         return *widened(theta, points), ndim
 
-    def __eq__(self, other):
+    def __eq__(self, other: object) -> bool:
         return type(self) is type(other) and self.get_config() == other.get_config()
 
-    def __hash__(self):
+    def __hash__(self) -> int:
         # Not of the arguments' repr: 3 and 3.0 are equal.
         return hash(type(self))
 
-    def __repr__(self):
+    def __repr__(self) -> str:
         arguments = ", ".join(f"{name}={value!r}" for name, value in self.get_config().items())
         return f"{type(self).__name__}({arguments})"
+
+
+# A family itself, its name, or what `serialize` made of it.
+TransformLike: TypeAlias = Family | Transform | Config
 
 
 def widened(*tensors):
@@ -168,7 +178,7 @@ def widened(*tensors):
     return [ops.cast(tensor, min(dtypes, key="float64 float32".index)) for tensor in tensors]
 
 
-def serialize(transform):
+def serialize(transform: Transform) -> Config:
     """A family as plain values, for `get_config`."""
     return keras.saving.serialize_keras_object(transform)
 

@@ -7,6 +7,9 @@ import numbers
 
 import numpy as np
 from keras import ops
+from numpy.typing import NDArray
+
+from keras_stn.transforms.base import Transform
 
 # What a name limits, and how far unless told.
 LIMITS = {"zoom": 3.0, "rotation": math.pi, "shift": 1.0, "perspective": 0.5, "pixels": math.inf}
@@ -24,7 +27,9 @@ UNBOUNDED = 1e6
 LEAST_ROOM = 1e-12
 
 
-def named_bounds(transform, ndim=2, **limits):
+def named_bounds(
+    transform: Transform, ndim: int = 2, **limits: float
+) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
     """The lowest and the highest theta of a family within limits that have names.
 
     Args:

@@ -5,11 +5,13 @@ from __future__ import annotations
 import contextlib
 import math
 import operator
+from collections.abc import Sequence
 
 import keras
 import numpy as np
 from keras import ops
 
+from keras_stn._types import Config, Extent, Tensor, TensorLike, Units
 from keras_stn.ops.axes import weighted_along
 from keras_stn.ops.coordinates import (
     at_least_one,
@@ -76,15 +78,23 @@ class Diffeomorphic(Fields):
         - [Dalca et al., 2018](https://arxiv.org/abs/1805.04605), in a network.
     """
 
-    def __init__(self, control_points=6, squarings=7, units="normalized", extent=None):
+    def __init__(
+        self,
+        control_points: int | Sequence[int] = 6,
+        squarings: int = 7,
+        units: Units = "normalized",
+        extent: Extent | None = None,
+    ) -> None:
         super().__init__(control_points, units, extent)
         self.squarings = _check_squarings(squarings)
 
-    def inverse(self, theta):
+    def inverse(self, theta: TensorLike) -> Tensor:
         """Thetas of the inverse transforms: the velocities, backwards."""
         return -ops.convert_to_tensor(theta)
 
-    def _displacements(self, field, points, *, is_dense, align_corners):
+    def _displacements(
+        self, field: Tensor, points: Tensor | None, *, is_dense: bool, align_corners: bool
+    ) -> Tensor:
         """How far points move: see `Fields`."""
         sizes = check_output_size(ops.shape(field)[1:-1])
         velocity, reach = (
@@ -110,7 +120,7 @@ class Diffeomorphic(Fields):
             flow = compute_once(flow + read_field(flow, points + flow / reach))
         return flow
 
-    def get_config(self):
+    def get_config(self) -> Config:
         """Arguments of `__init__`."""
         return {**super().get_config(), "squarings": self.squarings}
 

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import keras
 
+from keras_stn._types import Extent, Tensor, Units
 from keras_stn.transforms.fields import Fields, read_field
 
 
@@ -46,10 +49,17 @@ class Displacement(Fields):
         - [Balakrishnan et al., 2019, VoxelMorph](https://arxiv.org/abs/1809.05231)
     """
 
-    def __init__(self, control_points=8, units="normalized", extent=None):
+    def __init__(
+        self,
+        control_points: int | Sequence[int] = 8,
+        units: Units = "normalized",
+        extent: Extent | None = None,
+    ) -> None:
         super().__init__(control_points, units, extent)
 
-    def _displacements(self, field, points, *, is_dense, align_corners):
+    def _displacements(
+        self, field: Tensor, points: Tensor | None, *, is_dense: bool, align_corners: bool
+    ) -> Tensor:
         """How far points move: see `Fields`."""
         if points is None:
             return field

@@ -3,10 +3,14 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
+from typing import Self
 
 import numpy as np
 from keras import ops
+from numpy.typing import NDArray
 
+from keras_stn._types import Config, Extent, Shape, Sizes, Tensor, TensorLike, Units
 from keras_stn.ops.coordinates import check_output_size, extents, identity_grid
 from keras_stn.ops.grids import coordinate_dtype
 from keras_stn.ops.points import bounding_boxes, box_corners, check_points
@@ -21,7 +25,9 @@ UNITS = ("normalized", "pixels")
 class Fields(Transform):
     """A family of flows: a subclass makes displacements of the vectors, by `_displacements`."""
 
-    def __init__(self, control_points, units, extent):
+    def __init__(
+        self, control_points: int | Sequence[int], units: Units, extent: Extent | None
+    ) -> None:
         if units not in UNITS:
             raise ValueError(
                 f"`units` must be one of {', '.join(map(repr, UNITS))}. Received: units={units!r}. "
@@ -31,7 +37,9 @@ class Fields(Transform):
         self.units = units
         self.extent = check_extent(extent)
 
-    def _displacements(self, field, points, *, is_dense, align_corners):
+    def _displacements(
+        self, field: Tensor, points: Tensor | None, *, is_dense: bool, align_corners: bool
+    ) -> Tensor:
         """How far points (batch, ..., n) move, normalized; `points` None are the field's own.
 
         Args:
@@ -43,20 +51,22 @@ class Fields(Transform):
         """
         raise NotImplementedError(f"{type(self).__name__} must implement `_displacements`.")
 
-    def num_params(self, ndim=2):
+    def num_params(self, ndim: int = 2) -> int:
         """One for each control point and axis."""
         return math.prod(lattice_size(self.control_points, ndim)) * ndim
 
-    def identity(self, ndim=2):
+    def identity(self, ndim: int = 2) -> NDArray[np.float32]:
         """Zeros."""
         return np.zeros(self.num_params(ndim), "float32")
 
-    def parameter_kinds(self, ndim=2):
+    def parameter_kinds(self, ndim: int = 2) -> Sequence[str]:
         """Shifts, if normalized."""
         kind = "shift" if self.units == "normalized" else "pixels"
         return (kind,) * self.num_params(ndim)
 
-    def grid(self, theta, output_size=None, *, align_corners=True):
+    def grid(
+        self, theta: TensorLike, output_size: Sizes | None = None, *, align_corners: bool = True
+    ) -> Tensor:
         """Sampling grid (batch, *output_size, n); `output_size` None is the size of the field."""
         field, is_dense = self._field(theta)
         size = check_output_size(ops.shape(field)[1:-1])
@@ -77,7 +87,9 @@ class Fields(Transform):
             field, points, is_dense=is_dense, align_corners=align_corners
         )
 
-    def transform_points(self, theta, points, *, align_corners=True):
+    def transform_points(
+        self, theta: TensorLike, points: TensorLike, *, align_corners: bool = True
+    ) -> Tensor:
         """Source points (batch, N, n) of target points (batch, N, n), both normalized.
 
         `align_corners` is that of the image to whose pixels a dense field belongs.
@@ -100,21 +112,23 @@ class Fields(Transform):
             field, points, is_dense=is_dense, align_corners=align_corners
         )
 
-    def transform_boxes(self, theta, boxes, *, align_corners=True):
+    def transform_boxes(
+        self, theta: TensorLike, boxes: TensorLike, *, align_corners: bool = True
+    ) -> Tensor:
         """Source boxes of target `boxes`, both (batch, N, 2 ndim); see `transform_points`."""
         corners = box_corners(boxes)
         return bounding_boxes(self.transform_points(theta, corners, align_corners=align_corners))
 
-    def with_extent(self, extent):
+    def with_extent(self, extent: Extent) -> Self:
         """The family for images of sides `extent`, unless it has its own."""
         return self if self.units == "normalized" else with_extent(self, extent)
 
-    def _count_leading(self, shape):
+    def _count_leading(self, shape: Shape) -> int:
         """As in `Transform`; a dense field is a single transform, too."""
         is_dense = len(shape) >= 4 and shape[-1] in self.ndims and len(shape) >= shape[-1] + 2
         return len(shape) - shape[-1] - 1 if is_dense else super()._count_leading(shape)
 
-    def get_config(self):
+    def get_config(self) -> Config:
         """Arguments of `__init__`."""
         return {
             "control_points": self.control_points,

@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 from keras import ops
 
+from keras_stn._types import Extent, Sizes, Tensor, TensorLike
 from keras_stn.ops.coordinates import check_output_size, extents
 from keras_stn.ops.grids import affine_grid
 from keras_stn.transforms.base import Transform
@@ -16,16 +17,16 @@ class AffineMaps(Transform):
     """A family of affine maps: a subclass says which, by `parts`."""
 
     # Sides of the image, rows first, for families that turn it; None: see `sides`.
-    extent = None
+    extent: Extent | None = None
 
-    def parts(self, theta, ndim, extent):
+    def parts(self, theta: Tensor, ndim: int, extent: Extent | None) -> tuple[Tensor, Tensor]:
         """The linear part (batch, n, n) and the shift (batch, n) of checked thetas.
 
         `extent`: sides of the image, rows first.
         """
         raise NotImplementedError(f"{type(self).__name__} must implement `parts`.")
 
-    def grid(self, theta, output_size, *, align_corners=True):
+    def grid(self, theta: TensorLike, output_size: Sizes, *, align_corners: bool = True) -> Tensor:
         """Sampling grid (batch, *output_size, n); see `keras_stn.ops.affine_grid`."""
         sizes = check_output_size(output_size)
         theta, ndim = self._checked(theta, len(sizes))
@@ -33,13 +34,13 @@ class AffineMaps(Transform):
         affine = join(*self.parts(theta, ndim, sides))
         return affine_grid(affine, sizes, align_corners=align_corners)
 
-    def transform_points(self, theta, points):
+    def transform_points(self, theta: TensorLike, points: TensorLike) -> Tensor:
         """Source points (batch, N, n) of target points (batch, N, n), both normalized."""
         theta, points, ndim = self._checked_with_points(theta, points)
         linear, shift = self.parts(theta, ndim, self._sides(ndim))
         return apply(linear, points) + ops.expand_dims(shift, 1)
 
-    def matrix(self, theta):
+    def matrix(self, theta: TensorLike) -> Tensor:
         """Homogeneous matrices (batch, n + 1, n + 1), acting on (x, y, 1)."""
         theta, ndim = self._checked(theta)
         rows = join(*self.parts(theta, ndim, self._sides(ndim)))

@@ -9,11 +9,13 @@ from __future__ import annotations
 import functools
 import inspect
 import math
+from collections.abc import Callable
+from typing import Concatenate, TypeAlias, TypeVar
 
 import numpy as np
 from keras import ops
 
-from keras_stn.ops.symbolic import add_node, is_symbolic
+from keras_stn.ops.symbolic import Parameters, Result, add_node, is_symbolic
 
 # The methods, and how many of their first arguments are tensors.
 METHODS = {
@@ -27,15 +29,22 @@ METHODS = {
 # Tensors that are no thetas: their last two axes are not the batch's.
 PLACES = ("transform_points", "transform_boxes")
 
+Owner = TypeVar("Owner")
+Method: TypeAlias = Callable[Concatenate[Owner, Parameters], Result]
 
-def as_method(count):
+
+def as_method(
+    count: int,
+) -> Callable[[Method[Owner, Parameters, Result]], Method[Owner, Parameters, Result]]:
     """Decorates a method of a family whose first `count` parameters are tensors."""
 
-    def decorate(method):
+    def decorate(
+        method: Method[Owner, Parameters, Result],
+    ) -> Method[Owner, Parameters, Result]:
         names = list(inspect.signature(method).parameters)[1 : 1 + count]
 
         @functools.wraps(method)
-        def call(self, *args, **kwargs):
+        def call(self: Owner, *args: Parameters.args, **kwargs: Parameters.kwargs) -> Result:
             if is_symbolic(*args, *kwargs.values()):
                 return add_node(method.__get__(self), count, args, kwargs, owner=self)
             given = [args[i] if i < len(args) else kwargs.get(names[i]) for i in range(count)]

@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import keras
 import numpy as np
 from keras import ops
+from numpy.typing import NDArray
 
+from keras_stn._types import Sizes, Tensor, TensorLike
 from keras_stn.ops.coordinates import check_output_size
 from keras_stn.ops.grids import linear_forms
 from keras_stn.transforms.base import Transform
@@ -42,19 +46,19 @@ class Projective(Transform):
         - Hartley and Zisserman, 2004, Multiple View Geometry in Computer Vision, chapter 2.
     """
 
-    def num_params(self, ndim=2):
+    def num_params(self, ndim: int = 2) -> int:
         """8 for images, 15 for volumes."""
         return (ndim + 1) ** 2 - 1
 
-    def identity(self, ndim=2):
+    def identity(self, ndim: int = 2) -> NDArray[np.float32]:
         """Ones for the scales, zeros for the rest."""
         return np.eye(ndim + 1, dtype="float32").ravel()[:-1]
 
-    def parameter_kinds(self, ndim=2):
+    def parameter_kinds(self, ndim: int = 2) -> Sequence[str]:
         """As in `Affine`; the last row is the perspective."""
         return (*matrix_kinds(ndim), *["perspective"] * ndim)
 
-    def grid(self, theta, output_size, *, align_corners=True):
+    def grid(self, theta: TensorLike, output_size: Sizes, *, align_corners: bool = True) -> Tensor:
         """Sampling grid (batch, *output_size, n)."""
         sizes = check_output_size(output_size)
         theta, ndim = self._checked(theta, len(sizes))
@@ -63,7 +67,7 @@ class Projective(Transform):
         )
         return ops.stack([form / _safe(denominator) for form in forms], axis=-1)
 
-    def transform_points(self, theta, points):
+    def transform_points(self, theta: TensorLike, points: TensorLike) -> Tensor:
         """Source points (batch, N, n) of target points (batch, N, n), both normalized."""
         theta, points, ndim = self._checked_with_points(theta, points)
         matrix = ops.expand_dims(_matrix(theta, ndim), 1)
@@ -71,11 +75,11 @@ class Projective(Transform):
         moved = ops.sum(linear * ops.expand_dims(points, 2), axis=-1) + shift
         return moved[..., :ndim] / _safe(moved[..., ndim:])
 
-    def matrix(self, theta):
+    def matrix(self, theta: TensorLike) -> Tensor:
         """Homogeneous matrices (batch, n + 1, n + 1), acting on (x, y, 1); their last entry 1."""
         return _matrix(*self._checked(theta))
 
-    def inverse(self, theta):
+    def inverse(self, theta: TensorLike) -> Tensor:
         """Thetas of the inverse transforms; not finite where the matrix is singular."""
         theta, ndim = self._checked(theta)
         matrix = _matrix(theta, ndim)
@@ -87,7 +91,7 @@ class Projective(Transform):
         last = ops.concatenate([-product(row, linear), 1.0 - product(row, shift[..., None])], -1)
         return _theta(ops.concatenate([join(linear, shift), last], axis=1))
 
-    def compose(self, outer, inner):
+    def compose(self, outer: TensorLike, inner: TensorLike) -> Tensor:
         """Thetas of `outer` after `inner`: the point x goes to outer(inner(x))."""
         (outer, ndim), (inner, _) = self._checked(outer), self._checked(inner)
         return _theta(product(_matrix(outer, ndim), _matrix(inner, ndim)))

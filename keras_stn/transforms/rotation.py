@@ -2,9 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from typing import Self
+
 import keras
 import numpy as np
+from numpy.typing import NDArray
 
+from keras_stn._types import Config, Extent, Tensor, TensorLike
 from keras_stn.transforms.matrices import AffineMaps
 from keras_stn.transforms.rotations import (
     between_sides,
@@ -47,39 +52,39 @@ class Rotation(AffineMaps):
         [[[-0.0, 2.0]]]
     """
 
-    def __init__(self, extent=None):
+    def __init__(self, extent: Extent | None = None) -> None:
         self.extent = check_extent(extent)
 
-    def num_params(self, ndim=2):
+    def num_params(self, ndim: int = 2) -> int:
         """1 for images, 3 for volumes."""
         return num_angles(ndim)
 
-    def identity(self, ndim=2):
+    def identity(self, ndim: int = 2) -> NDArray[np.float32]:
         """Zeros."""
         return np.zeros(num_angles(ndim), "float32")
 
-    def parameter_kinds(self, ndim=2):
+    def parameter_kinds(self, ndim: int = 2) -> Sequence[str]:
         """Rotations."""
         return ("rotation",) * num_angles(ndim)
 
-    def parts(self, theta, ndim, extent):
+    def parts(self, theta: Tensor, ndim: int, extent: Extent | None) -> tuple[Tensor, Tensor]:
         """The linear part (batch, n, n) and the shift (batch, n) of thetas."""
         linear = between_sides(rotation_matrices(theta), extent)
         return linear, 0.0 * linear[:, 0]
 
-    def inverse(self, theta):
+    def inverse(self, theta: TensorLike) -> Tensor:
         """Thetas of the inverse transforms."""
         return -self._checked(theta)[0]
 
-    def compose(self, outer, inner):
+    def compose(self, outer: TensorLike, inner: TensorLike) -> Tensor:
         """Thetas of `outer` after `inner`; rotation vectors come out at most pi long."""
         outer, ndim = self._checked(outer)
         return compose_rotations(outer, self._checked(inner, ndim)[0])
 
-    def with_extent(self, extent):
+    def with_extent(self, extent: Extent) -> Self:
         """The family for images of sides `extent`, unless it has its own."""
         return with_extent(self, extent)
 
-    def get_config(self):
+    def get_config(self) -> Config:
         """Arguments of `__init__`."""
         return {"extent": self.extent}

@@ -2,10 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from typing import Self
+
 import keras
 import numpy as np
 from keras import ops
+from numpy.typing import NDArray
 
+from keras_stn._types import Config, Extent, Tensor, TensorLike
 from keras_stn.transforms.matrices import AffineMaps, apply
 from keras_stn.transforms.rotations import (
     between_sides,
@@ -43,28 +48,28 @@ class Similarity(AffineMaps):
         [[[0.25, 0.5]]]
     """
 
-    def __init__(self, extent=None):
+    def __init__(self, extent: Extent | None = None) -> None:
         self.extent = check_extent(extent)
 
-    def num_params(self, ndim=2):
+    def num_params(self, ndim: int = 2) -> int:
         """4 for images, 7 for volumes."""
         return 1 + num_angles(ndim) + ndim
 
-    def identity(self, ndim=2):
+    def identity(self, ndim: int = 2) -> NDArray[np.float32]:
         """One for the scale, zeros for the rest."""
         return np.eye(1, self.num_params(ndim), dtype="float32")[0]
 
-    def parameter_kinds(self, ndim=2):
+    def parameter_kinds(self, ndim: int = 2) -> Sequence[str]:
         """A scale, rotations and shifts."""
         return ("scale", *["rotation"] * num_angles(ndim), *["shift"] * ndim)
 
-    def parts(self, theta, ndim, extent):
+    def parts(self, theta: Tensor, ndim: int, extent: Extent | None) -> tuple[Tensor, Tensor]:
         """The linear part (batch, n, n) and the shift (batch, n) of thetas."""
         scale, angles, shift = _split(theta, ndim)
         linear = between_sides(rotation_matrices(angles), extent)
         return ops.expand_dims(scale, -1) * linear, shift
 
-    def inverse(self, theta):
+    def inverse(self, theta: TensorLike) -> Tensor:
         """Thetas of the inverse transforms; not finite where the scale is 0."""
         theta, ndim = self._checked(theta)
         scale, angles, shift = _split(theta, ndim)
@@ -72,7 +77,7 @@ class Similarity(AffineMaps):
         linear, _ = self.parts(back, ndim, self._sides(ndim))
         return back - ops.pad(_move(linear, shift), [[0, 0], [1 + angles.shape[1], 0]])
 
-    def compose(self, outer, inner):
+    def compose(self, outer: TensorLike, inner: TensorLike) -> Tensor:
         """Thetas of `outer` after `inner`; rotation vectors come out at most pi long."""
         (outer, ndim), (inner, _) = self._checked(outer), self._checked(inner)
         linear, shift = self.parts(outer, ndim, self._sides(ndim))
@@ -87,11 +92,11 @@ class Similarity(AffineMaps):
             axis=1,
         )
 
-    def with_extent(self, extent):
+    def with_extent(self, extent: Extent) -> Self:
         """The family for images of sides `extent`, unless it has its own."""
         return with_extent(self, extent)
 
-    def get_config(self):
+    def get_config(self) -> Config:
         """Arguments of `__init__`."""
         return {"extent": self.extent}
 

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import functools
+from collections.abc import Sequence
 
 import keras
 import numpy as np
 from keras import ops
+from numpy.typing import NDArray
 
+from keras_stn._types import Config, Sizes, Tensor, TensorLike
 from keras_stn.ops.coordinates import check_output_size, identity_grid
 from keras_stn.ops.products import product
 from keras_stn.transforms.base import Transform
@@ -54,14 +57,14 @@ class ThinPlateSpline(Transform):
 
     ndims = (2,)
 
-    def __init__(self, control_points=4):
+    def __init__(self, control_points: int | Sequence[int] = 4) -> None:
         self.control_points = check_control_points(control_points, self.ndims)
 
-    def num_params(self, ndim=2):
+    def num_params(self, ndim: int = 2) -> int:
         """Two a control point."""
         return self.identity(ndim).size
 
-    def identity(self, ndim=2):
+    def identity(self, ndim: int = 2) -> NDArray[np.float32]:
         """The control points themselves."""
         if ndim != 2:
             raise ValueError(
@@ -70,11 +73,11 @@ class ThinPlateSpline(Transform):
             )
         return lattice(self._size).ravel().astype("float32")
 
-    def parameter_kinds(self, ndim=2):
+    def parameter_kinds(self, ndim: int = 2) -> Sequence[str]:
         """Shifts of the control points."""
         return ("shift",) * self.num_params(ndim)
 
-    def grid(self, theta, output_size, *, align_corners=True):
+    def grid(self, theta: TensorLike, output_size: Sizes, *, align_corners: bool = True) -> Tensor:
         """Sampling grid (batch, *output_size, 2)."""
         sizes = check_output_size(output_size)
         theta, _ = self._checked(theta, len(sizes))
@@ -82,7 +85,7 @@ class ThinPlateSpline(Transform):
         moved = self._move(theta, ops.reshape(points, (1, -1, 2)))
         return ops.reshape(moved, (-1, *ops.shape(points)))
 
-    def transform_points(self, theta, points):
+    def transform_points(self, theta: TensorLike, points: TensorLike) -> Tensor:
         """Source points (batch, N, 2) of target points (batch, N, 2), both normalized."""
         theta, points, _ = self._checked_with_points(theta, points)
         return self._move(theta, points)
@@ -104,7 +107,7 @@ class ThinPlateSpline(Transform):
     def _size(self):
         return lattice_size(self.control_points, 2)
 
-    def get_config(self):
+    def get_config(self) -> Config:
         """Arguments of `__init__`."""
         return {"control_points": self.control_points}
 

@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 import numbers
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
 import keras
 import numpy as np
 from keras import ops
 
 from keras_stn import transforms
+from keras_stn._types import DataFormat, FillMode, Interpolation, Sizes, TensorLike
 from keras_stn.ops.coordinates import extents
 from keras_stn.ops.sampling import check_images_shape, check_options, grid_sample
+from keras_stn.transforms.base import TransformLike
 from keras_stn.visualization.arrays import arrays, check_depth, flat, limits, scaled
 from keras_stn.visualization.outlines import color, draw_lines, draw_outline, enlarge
 from keras_stn.visualization.panels import (
@@ -21,25 +25,28 @@ from keras_stn.visualization.panels import (
     show,
 )
 
+if TYPE_CHECKING:
+    from matplotlib.animation import FuncAnimation
+
 
 def animate_theta(
-    images,
-    thetas,
+    images: TensorLike,
+    thetas: TensorLike,
     *,
-    transform="affine",
-    output_size=None,
-    interpolation="bilinear",
-    fill_mode="constant",
-    fill_value=0.0,
-    align_corners=True,
-    antialias=False,
-    lines=9,
-    titles=None,
-    data_format=None,
-    columns=1,
-    depth=0.5,
-    frames_per_second=10.0,
-):
+    transform: TransformLike = "affine",
+    output_size: Sizes | None = None,
+    interpolation: Interpolation = "bilinear",
+    fill_mode: FillMode = "constant",
+    fill_value: float = 0.0,
+    align_corners: bool = True,
+    antialias: bool = False,
+    lines: int = 9,
+    titles: Sequence[str] | None = None,
+    data_format: DataFormat | None = None,
+    columns: int = 1,
+    depth: float = 0.5,
+    frames_per_second: float = 10.0,
+) -> FuncAnimation:
     """Films what thetas that change do to images: the grid on the image, and what comes out.
 
     For example theta of a few images over the epochs of a training, or a path between two thetas.

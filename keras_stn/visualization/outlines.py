@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import numpy as np
 from keras import ops
+from numpy.typing import NDArray
 
+from keras_stn._types import TensorLike
 from keras_stn.ops.coordinates import to_pixels
 
 COLORS = ("tab:orange", "tab:cyan", "tab:pink", "tab:olive", "tab:purple", "tab:green")
@@ -12,7 +16,9 @@ COLORS = ("tab:orange", "tab:cyan", "tab:pink", "tab:olive", "tab:purple", "tab:
 FAR = 100.0
 
 
-def grid_outline(grid, size, *, align_corners=True):
+def grid_outline(
+    grid: TensorLike, size: Sequence[int], *, align_corners: bool = True
+) -> NDArray[np.floating]:
     """The border of one sampling grid in the source image's pixels.
 
     Args:

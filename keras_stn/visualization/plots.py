@@ -2,22 +2,29 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+from keras_stn._types import DataFormat, TensorLike
 from keras_stn.visualization.arrays import arrays, check_depth, flat, limits, scaled
 from keras_stn.visualization.outlines import color, draw_lines, draw_outline, enlarge
 from keras_stn.visualization.panels import check_count, check_titles, new_figure, show
 
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
 
 def plot_transforms(
-    images,
-    grid,
-    warped,
+    images: TensorLike,
+    grid: TensorLike,
+    warped: TensorLike,
     *,
-    titles=None,
-    align_corners=True,
-    data_format=None,
-    columns=1,
-    depth=0.5,
-):
+    titles: Sequence[str] | None = None,
+    align_corners: bool = True,
+    data_format: DataFormat | None = None,
+    columns: int = 1,
+    depth: float = 0.5,
+) -> Figure:
     """Draws images, where the transformer looked, and what it passed on.
 
     Each image takes its panels side by side: the input, the input with the outline of the sampling
@@ -82,16 +89,16 @@ def plot_transforms(
 
 
 def plot_sampling_grid(
-    images,
-    grid,
+    images: TensorLike,
+    grid: TensorLike,
     *,
-    lines=9,
-    titles=None,
-    align_corners=True,
-    data_format=None,
-    columns=4,
-    depth=0.5,
-):
+    lines: int = 9,
+    titles: Sequence[str] | None = None,
+    align_corners: bool = True,
+    data_format: DataFormat | None = None,
+    columns: int = 4,
+    depth: float = 0.5,
+) -> Figure:
     """Draws sampling grids on the images that they read.
 
     One panel an image: rows and columns of the grid as lines, and its outline, the top edge

@@ -27,14 +27,14 @@ def take(pixels, indices, shape, salt=0):
     where a shared one would be written to memory and read back.
     """
     if _is_small(shape):
-        first, *others = [portable.flat_index(indices, shape)]
+        index = [portable.flat_index(indices, shape)]
     else:
         # JAX has no int64 unless told so: an index for each axis instead.
         pixels = pixels.reshape(shape)
-        first, *others = jnp.arange(shape[0], dtype="int32")[:, None], *indices
+        index = [jnp.arange(shape[0], dtype="int32")[:, None], *indices]
     if salt:
-        first = first + (lax.optimization_barrier(jnp.int32(salt)) - salt)
-    return pixels.at[first, *others].get(mode="promise_in_bounds")
+        index[0] = index[0] + (lax.optimization_barrier(jnp.int32(salt)) - salt)
+    return pixels.at[tuple(index)].get(mode="promise_in_bounds")
 
 
 def _is_small(shape):

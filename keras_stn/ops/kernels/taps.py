@@ -25,7 +25,7 @@ FIRST_TAPS = {"bilinear": 0, "bicubic": -1}
 
 # One row a tap: its weight as a polynomial of the coordinate's distance to the pixel to its left,
 # lowest power first.
-KERNELS = {
+KERNELS: dict[str, list[list[float]]] = {
     "bilinear": [[1, -1], [0, 1]],
     "bicubic": [
         [0, _A, -2 * _A, _A],
