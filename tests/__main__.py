@@ -45,7 +45,7 @@ def parse(arguments):
     parser.add_argument(
         "--all",
         action="store_true",
-        help="every combination of parameters on every backend, as at night: twice as long",
+        help="every combination of parameters on every backend, as at night",
     )
     parser.add_argument(
         "--processes", default="auto", metavar="N", help="how many at a time (default: a core each)"

@@ -43,7 +43,10 @@ ON_ONE_BACKEND = {
 # What the parameters that are left have to hold: every value of each, or every pair of values of
 # two. The longest path counts.
 VALUES, PAIRS = 1, 2
-EXPORTED = {"tests/layers/test_export.py": VALUES}  # seconds each
+EXPORTED = {  # seconds each
+    "tests/layers/test_export.py::test_in_the_formats_of_others": VALUES,
+    "tests/layers/test_export.py::test_options": VALUES,
+}
 STRENGTH = {
     "tensorflow": {"tests/ops/": PAIRS, **EXPORTED},
     "jax": {  # compiles each for as long as the others take for dozens
