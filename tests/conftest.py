@@ -1,94 +1,77 @@
-"""What tests share: seeds, hypothesis settings, skips of the NumPy backend, and a browser."""
+"""What tests share: seeds, hypothesis settings, what a backend leaves out, and a browser."""
 
-import collections
 import os
 import shutil
 
-# torch is the float64 oracle in every backend's process, and has to be loaded before TensorFlow.
-import torch  # isort: skip
+# Before Keras, which may load TensorFlow.
+from tests.oracle import torch  # isort: skip
 import keras
 import numpy as np
 import pytest
 from hypothesis import settings
 
-# On a GPU: finite differences need all bits of the networks that tests watch.
-torch.backends.cudnn.allow_tf32 = False
+from tests import selection
+
+if torch:
+    # On a GPU: finite differences need all bits of the networks that tests watch.
+    torch.backends.cudnn.allow_tf32 = False
 
 settings.register_profile("local", deadline=None, max_examples=25)
 settings.register_profile("ci", deadline=None, max_examples=25, derandomize=True)
 settings.load_profile("ci" if os.environ.get("CI") else "local")
 
+BACKEND = keras.backend.backend()
+collect_ignore = selection.of_other_backends(BACKEND)
+
 
 def pytest_configure(config):
-    """Registers the marker of tests that differentiate."""
-    config.addinivalue_line("markers", "gradient: differentiates, which NumPy cannot")
+    """Registers the markers."""
+    for marker in (
+        "gradient: differentiates, which NumPy cannot",
+        "once: does not depend on the backend; `python -m tests` runs it once",
+    ):
+        config.addinivalue_line("markers", marker)
 
 
-# Where something takes seconds that elsewhere just runs, a quarter of the parameters of a test is
-# enough; `ALL_PARAMETERS=1 python -m tests` runs all of them.
-EXPORTED = (
-    "tests/layers/test_export.py::test_in_the_formats_of_others",
-    "tests/layers/test_export.py::test_options",
-)
-THINNED = {
-    "tensorflow": EXPORTED,
-    "torch": EXPORTED,
-    "jax": (  # compiles for seconds
-        *EXPORTED,
-        "tests/ops/test_gradients.py::test_compiled_and_in_float32[bicubic",
-        "tests/ops/test_gradients.py::test_to_grid_and_images[kernel-bicubic-3",
-        "tests/ops/test_gradients.py::test_to_theta[kernel-bicubic-3",
-        "tests/transforms/",
-        "tests/callbacks/",
-        "tests/test_regularizers.py",
-        "tests/layers/test_families.py",
-        "tests/examples/test_cost.py",
-        "tests/examples/test_distorted_mnist.py",
-        "tests/examples/test_distortions.py",
-        "tests/examples/test_models.py",
-    ),
-}
-
-
+@pytest.hookimpl(tryfirst=True)  # before pytest chooses by markers
 def pytest_collection_modifyitems(config, items):
-    """Skips on the NumPy backend what needs gradients, and thins out what a backend is slow at."""
-    if not os.environ.get("ALL_PARAMETERS"):
-        thin(config, items, THINNED.get(keras.backend.backend(), ()))
-    if keras.backend.backend() == "numpy":
-        skip = pytest.mark.skip(reason="the NumPy backend is for inference: it has no gradients")
-        for item in items:
-            if item.get_closest_marker("gradient"):
-                item.add_marker(skip)
-
-
-def thin(config, items, tests):
-    """Deselects three of four parameters of every test whose name begins as one of `tests`."""
-    kept, left, counts = [], [], collections.Counter()
+    """Marks what is run once, and leaves out what a backend cannot do or is slow at."""
     for item in items:
-        costly = item.nodeid.startswith(tests) and hasattr(item, "callspec")
-        function = item.nodeid.partition("[")[0]
-        (left if costly and counts[function] % 4 else kept).append(item)
-        counts[function] += 1
-    items[:] = kept
-    if left:
-        config.hook.pytest_deselected(items=left)
+        if item.nodeid.startswith(selection.ONCE):
+            item.add_marker("once")
+        if BACKEND == "numpy" and item.get_closest_marker("gradient"):
+            reason = "the NumPy backend is for inference: it has no gradients"
+            item.add_marker(pytest.mark.skip(reason=reason))
+    if not os.environ.get("ALL_PARAMETERS"):
+        items[:], left = selection.choose(items, BACKEND)
+        if left:
+            config.hook.pytest_deselected(items=left)
 
 
 @pytest.fixture(autouse=True)
 def seed():
     """The same random numbers in every run."""
     keras.utils.set_random_seed(0)
-    torch.manual_seed(0)
+    if torch:
+        torch.manual_seed(0)
 
 
 @pytest.fixture(autouse=True, scope="module")
-def empty_caches():
-    """Frees what JAX compiled for the tests of one module: gigabytes, over all of them."""
-    yield
-    if keras.backend.backend() == "jax":
-        import jax
+def compile_quickly(request):
+    """On JAX: compiles the tests of values with few optimizations; frees what was compiled.
 
-        jax.clear_caches()
+    Over all tests what JAX keeps would be gigabytes.
+    """
+    if BACKEND != "jax":
+        yield
+        return
+    import jax
+
+    quickly = request.node.nodeid.startswith(selection.COMPILED_QUICKLY)
+    jax.config.update("jax_disable_most_optimizations", quickly)
+    yield
+    jax.config.update("jax_disable_most_optimizations", False)
+    jax.clear_caches()
 
 
 @pytest.fixture

@@ -7,7 +7,7 @@ import itertools
 import sys
 
 # Loaded before TensorFlow: `tests.backend` may import either.
-import torch  # noqa: F401  # isort: skip
+from tests.oracle import torch  # noqa: F401  # isort: skip
 import numpy as np
 
 from keras_stn import ops

@@ -12,7 +12,7 @@ from pathlib import Path
 os.environ["XLA_FLAGS"] = "--xla_force_host_platform_device_count=2"
 sys.path.insert(0, str(Path(__file__).parents[2] / "examples"))
 
-import torch  # isort: skip
+from tests.oracle import torch  # isort: skip
 import keras
 import numpy as np
 from keras import layers

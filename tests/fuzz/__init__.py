@@ -5,4 +5,4 @@ active backend and an oracle that is not ours differ.
 """
 
 # Loaded before TensorFlow.
-import torch  # noqa: F401
+from tests.oracle import torch  # noqa: F401

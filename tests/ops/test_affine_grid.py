@@ -3,11 +3,11 @@
 import keras
 import numpy as np
 import pytest
-import torch
 
 from keras_stn import ops
 from tests import reference
 from tests.backend import WIDEST, assert_close, compiled, dtype_name, float64, to_numpy
+from tests.oracle import torch
 
 OUTPUT_SIZES = [(3, 5), (4, 4), (1, 6), (1, 1), (2, 3, 4), (3, 1, 2)]
 

@@ -9,7 +9,6 @@ import importlib
 import keras
 import numpy as np
 import pytest
-import torch
 
 from keras_stn import ops
 from keras_stn.ops.kernels.taps import fold
@@ -24,6 +23,7 @@ from tests.backend import (
     to_numpy,
 )
 from tests.ops.inputs import images, points
+from tests.oracle import torch
 
 BATCH, SIZE, CHANNELS = 4, 224, 3
 SHAPE = (BATCH, SIZE, SIZE, CHANNELS)

@@ -3,13 +3,13 @@
 import keras
 import numpy as np
 import pytest
-import torch
 
 from keras_stn import ops
 from tests import reference
 from tests.backend import BACKEND, dtype_name, float64, gradients, to_numpy
 from tests.ops.inputs import SIZES, images, move_channels, points
 from tests.ops.test_grid_sample import TORCH_MODES
+from tests.oracle import torch
 
 pytestmark = pytest.mark.gradient
 

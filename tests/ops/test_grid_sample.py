@@ -3,13 +3,13 @@
 import keras
 import numpy as np
 import pytest
-import torch
 from scipy import ndimage
 
 from keras_stn import ops
 from tests import reference
 from tests.backend import WIDEST, assert_close, dtype_name, float64, to_numpy
 from tests.ops.inputs import SIZES, images, move_channels, points
+from tests.oracle import torch
 
 # The table in the documentation: what this library, SciPy and torch call the same thing.
 SCIPY_MODES = {
