@@ -39,6 +39,8 @@ def pytest_collection_modifyitems(config, items):
     for item in items:
         if item.nodeid.startswith(selection.ONCE):
             item.add_marker("once")
+            if item.get_closest_marker("gradient"):
+                raise pytest.UsageError(f"{item.nodeid} differentiates: NumPy alone cannot run it")
         if BACKEND == "numpy" and item.get_closest_marker("gradient"):
             reason = "the NumPy backend is for inference: it has no gradients"
             item.add_marker(pytest.mark.skip(reason=reason))

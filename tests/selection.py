@@ -13,7 +13,6 @@ BACKENDS = ("tensorflow", "jax", "torch", "numpy")
 ONCE = (
     "tests/agreement/",  # starts processes of its own on all backends
     "tests/examples/test_broken_images.py",
-    "tests/examples/test_command_line.py",
     "tests/examples/test_dataset.py",
     "tests/examples/test_decoding.py",
     "tests/examples/test_download.py",
@@ -35,9 +34,10 @@ ONCE = (
     "tests/visualization/test_animation.py",
     "tests/visualization/test_plots.py",
 )
-# Trainings of whole examples, minutes on XLA: one backend runs them, and all do at night.
+# Whole examples, some of which train for minutes on XLA: one backend runs them, all do at night.
 ON_ONE_BACKEND = {
     "tests/examples/test_app.py": "torch",
+    "tests/examples/test_command_line.py": "torch",
     "tests/examples/test_distorted_mnist.py": "torch",
     "tests/examples/test_distorted_mnist_cost.py": "torch",
     "tests/test_notebooks.py::test_gtsrb_sample": "torch",
