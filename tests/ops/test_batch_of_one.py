@@ -27,7 +27,7 @@ every_mode = pytest.mark.parametrize("options", MODES, ids=lambda o: "-".join(ma
 
 def inputs(rng, batch, grid_batch, ndim=2):
     """Images and a grid (..., 2, 3, n), which antialiasing takes too."""
-    grid = points(rng, SIZES[ndim], batch=grid_batch, count=6, reach=0.6)
+    grid = points(rng, SIZES[ndim], batch=grid_batch, count=6, reach=0)
     shape = (1, 2, 3)[-ndim:]
     return images(rng, ndim, batch=batch).astype("float32"), grid.reshape(
         grid_batch, *shape, ndim

@@ -30,8 +30,8 @@ from keras_stn.ops.kernels import barrier
 assert barrier.xla is None
 rng = np.random.default_rng(0)
 
-def inputs(channels, size):
-    theta = np.eye(2, 3)[None] + rng.uniform(-1e-6, 1e-6, (2, 2, 3))
+def inputs(channels, size, near):
+    theta = np.eye(2, 3)[None] + near * rng.uniform(-1, 1, (2, 2, 3))
     shape = (2, size, size, channels)
     args = [tf.constant(array, tf.float32) for array in (rng.normal(size=shape), theta)]
     return args, rng.normal(size=shape)
@@ -52,15 +52,15 @@ for channels, options in (
 ):
     # Large enough that XLA computes coordinates twice where nothing stops it.
     size = 224 if options == {} and channels == 3 else 24
-    args, upstream = inputs(channels, size)
+    near = 1e-6 if size == 224 else 0.2
+    args, upstream = inputs(channels, size, near)
     fn = results(options, upstream.astype("float32"), size)
     expected = fn(*args)
     for xla in (False, True):
         found = tf.function(fn, jit_compile=xla)(*args)
-        for a, b in list(zip(found, expected))[:2]:
-            assert np.abs(a - b).max() < 2e-3, (channels, options, xla)
-        a, b = found[2], expected[2]
-        assert np.abs(a - b).max() <= 5e-2 * np.abs(b).max(), (channels, options, xla)
+        # Next to the identity, where pixels lie, either slope may be the gradient to theta.
+        for a, b in list(zip(found, expected))[: 2 if near == 1e-6 else 3]:
+            assert np.abs(a - b).max() < 1e-3 * (1 + np.abs(b).max()), (channels, options, xla)
 SpatialTransformer()(tf.ones((1, 8, 8, 1)))
 print("all the same")
 """

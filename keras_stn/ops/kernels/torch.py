@@ -33,20 +33,25 @@ def sample(images, grid, *, interpolation, fill_mode, fill_value, align_corners,
         "fill_mode": fill_mode,
         "align_corners": align_corners,
     }
-    if not _is_native(images, grid, fill_value=fill_value, **options):
-        samples = portable.sample(
-            images, grid, fill_value=fill_value, data_format=data_format, **options
-        )
-        if interpolation == "nearest" and samples.is_floating_point() and grid.requires_grad:
-            # Zero, with a gradient that is zero, where there would be none.
-            samples = samples - clamp(grid.flatten()[:1], 0.0, 0.0).sum().to(samples.dtype)
-        return samples
+    native = _is_native(images, grid, fill_value=fill_value, **options)
+    options |= {"fill_value": fill_value, "data_format": data_format}
+    samples = (_sample if native else portable.sample)(images, grid, **options)
+    if interpolation == "nearest" and samples.is_floating_point() and grid.requires_grad:
+        # Less a zero whose gradient is zero, where there would be none.
+        samples = samples - clamp(grid.flatten()[:1], 0.0, 0.0).sum().to(samples.dtype)
+    return samples
 
+
+def _sample(images, grid, *, fill_value, data_format, **options):
+    """By the native kernel."""
+    interpolation, fill_mode = options["interpolation"], options["fill_mode"]
     channels_last = data_format == "channels_last"
     source = images.movedim(images.ndim - 1, 1) if channels_last else images
     ndim = source.ndim - 2
     # The kernel takes grids of the images' rank: other ranks become one long row of points.
     native_rank = grid.ndim == ndim + 2
+    if interpolation == "nearest":
+        grid = _at_pixels(_bounded(grid.detach()), source.shape[2:], **options)
     points = grid if native_rank else grid.reshape(grid.shape[0], -1, *[1] * (ndim - 1), ndim)
     # Copies nothing: of one image or grid each reads, or is read by, all of the others.
     if source.shape[0] == 1:
@@ -84,39 +89,28 @@ def _read(images, grid, interpolation, fill_mode, align_corners):
     if not torch.compiler.is_compiling():
         return _GridSample.apply(images, grid, interpolation, fill_mode, align_corners)
     # The compiler takes no function with a forward mode, and differentiates once in any case.
-    grid = bounded(grid)
-    if interpolation == "nearest":
-        grid = _at_pixels(grid, images.shape[2:], fill_mode, align_corners)
-    return _native(images, grid, interpolation, fill_mode, align_corners)
-
-
-def _native(images, grid, interpolation, fill_mode, align_corners):
     return F.grid_sample(
         images,
-        grid,
+        bounded(grid),
         mode=interpolation,
         padding_mode=_PADDING_MODES[fill_mode],
         align_corners=align_corners,
     )
 
 
-def _readable(images, grid, interpolation, fill_mode, align_corners):
-    """What the kernel reads for `grid`, without a gradient."""
-    # `coordinates.bounded`: the kernel may crash on a NaN or an infinity.
+def _bounded(grid):
+    """`coordinates.bounded` without its gradient: the kernel may crash on a NaN or an infinity."""
     grid = grid.nan_to_num(nan=-FAR_OUTSIDE, posinf=FAR_OUTSIDE, neginf=-FAR_OUTSIDE)
-    grid = grid.clamp_(-FAR_OUTSIDE, FAR_OUTSIDE)
-    if interpolation == "nearest":
-        grid = _at_pixels(grid, images.shape[2:], fill_mode, align_corners)
-    return grid
+    return grid.clamp_(-FAR_OUTSIDE, FAR_OUTSIDE)
 
 
-def _at_pixels(grid, sizes, fill_mode, align_corners):
+def _at_pixels(grid, sizes, *, interpolation, fill_mode, align_corners):
     """A grid of the nearest pixels' centres: our rule for what is half-way, not the kernel's."""
     axes = []
     for x, size in zip(reversed(grid.unbind(-1)), sizes, strict=True):
         x = to_pixels(x, size, align_corners=align_corners)
         if fill_mode == "reflect":  # which makes odd pixels of even ones; no other mode does
-            x = fold(x, size, interpolation="nearest", fill_mode=fill_mode)
+            x = fold(x, size, interpolation=interpolation, fill_mode=fill_mode)
         axes.append(to_normalized(nearest_pixel(x, size), size, align_corners=align_corners))
     return torch.stack(axes[::-1], dim=-1)
 
@@ -165,8 +159,13 @@ class _GridSample(torch.autograd.Function):
 
     @staticmethod
     def forward(images, grid, interpolation, fill_mode, align_corners):
-        options = interpolation, fill_mode, align_corners
-        return _native(images, _readable(images, grid, *options), *options)
+        return F.grid_sample(
+            images,
+            _bounded(grid),
+            mode=interpolation,
+            padding_mode=_PADDING_MODES[fill_mode],
+            align_corners=align_corners,
+        )
 
     @staticmethod
     def setup_context(ctx, inputs, output):
@@ -202,18 +201,18 @@ class _GridSampleBackward(torch.autograd.Function):
             if images.ndim == 4
             else operators.grid_sampler_3d_backward
         )
-        readable = _readable(images, grid, interpolation, fill_mode, align_corners)
+        bounded = _bounded(grid)
         to_images, to_grid = backward(
             upstream,
             images,
-            readable,
+            bounded,
             _MODES.index(interpolation),
             _PADDINGS.index(_PADDING_MODES[fill_mode]),
             align_corners,
             [wants_images, True],
         )
         if fill_mode in ("mirror", "reflect"):  # elsewhere there is no slope that far outside
-            to_grid = to_grid.masked_fill(readable.abs() == FAR_OUTSIDE, 0.0)
+            to_grid = to_grid.masked_fill(bounded.abs() == FAR_OUTSIDE, 0.0)
         return to_images, to_grid
 
     @staticmethod
