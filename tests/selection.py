@@ -38,8 +38,12 @@ ONCE = (
 ON_ONE_BACKEND = {
     "tests/examples/test_app.py": "torch",
     "tests/examples/test_command_line.py": "torch",
+    "tests/examples/test_cost.py": "torch",
     "tests/examples/test_distorted_mnist.py": "torch",
     "tests/examples/test_distorted_mnist_cost.py": "torch",
+    "tests/examples/test_models.py": "torch",
+    "tests/test_docs.py::test_the_code_of_a_page_runs_from_top_to_bottom[stability]": "torch",
+    "tests/test_docs.py::test_the_code_of_a_page_runs_from_top_to_bottom[tutorial]": "torch",
     "tests/test_notebooks.py::test_gtsrb_sample": "torch",
     "tests/test_notebooks.py::test_quick_start": "torch",
 }

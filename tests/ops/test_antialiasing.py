@@ -239,6 +239,17 @@ def test_turning_changes_nothing_that_shows(align_corners, rng):
     assert_close(out, warp(image, theta, (24, 24), align_corners, antialias=False), scale=5)
 
 
+@not_on_jax
+def test_wrapped_images_have_no_seam(rng):
+    # A shift by a pixel of the level that is read is a shift of the samples, over the edge too.
+    image = rng.uniform(size=(1, 16, 16, 1)).astype("float32")
+    options = {"output_size": (4, 4), "align_corners": False, "fill_mode": "wrap"}
+    samples = warp(image, IDENTITY, **options)
+    for axis in (1, 2):
+        shifted = warp(np.roll(image, 4, axis), IDENTITY, **options)
+        np.testing.assert_allclose(shifted, np.roll(samples, 1, axis), atol=1e-5)
+
+
 @pytest.mark.parametrize("fill_mode", ["constant", "wrap"])
 def test_a_mixed_warp_is_the_same_where_it_magnifies(fill_mode, rng):
     image = images(rng, batch=1, channels=1, sizes=(24, 24)).astype("float32")
