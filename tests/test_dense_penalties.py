@@ -230,6 +230,31 @@ def test_sizes_known_at_run_time(ndim):
     assert dynamic.experimental_get_tracing_count() == 1
 
 
+class Penalties(layers.Layer):
+    """All penalties of what it is given, as a user's own layer might add them to the loss."""
+
+    def __init__(self, family):
+        super().__init__()
+        self.family = family
+
+    def call(self, field):
+        return keras.ops.stack([penalty(1.0, self.family)(field) for penalty in PENALTIES])
+
+
+# On NumPy, Keras traces such a layer on memory that holds anything.
+@pytest.mark.filterwarnings("ignore:.*encountered in:RuntimeWarning")
+@pytest.mark.parametrize(
+    "family", [transforms.Displacement(), transforms.Diffeomorphic(squarings=2)], ids=repr
+)
+def test_a_layer_for_fields_of_any_size(family):
+    inputs = keras.Input((None, None, 2))
+    model = keras.Model(inputs, Penalties(family)(inputs))
+    for size in ((5, 7), (12, 4)):
+        field = random_field(2, *size, 2, scale=0.1)
+        wanted = [to_numpy(penalty(1.0, family)(field)) for penalty in PENALTIES]
+        np.testing.assert_allclose(to_numpy(model(field)), wanted, rtol=1e-4)
+
+
 def test_other_families_take_no_fields():
     wanted = r"`theta` must have as many parameters as Affine\(\) takes. Received: 2 in its last"
     with pytest.raises(ValueError, match=wanted):
