@@ -198,6 +198,8 @@ def test_the_gradient_to_the_grid_is_zero(dtype, data_format, compile, fill_mode
 def test_there_is_a_gradient_to_both(sizes, target, antialias, fill_mode, interpolation, rng):
     if antialias and interpolation != "bilinear":
         pytest.skip("bilinear alone")
+    if BACKEND == "jax" and (antialias or interpolation == "bicubic"):
+        pytest.skip("JAX has no gradient that is None, and takes long to compile these")
     image = images(rng, sizes=sizes).astype("float32")
     grid = rng.uniform(-1.5, 1.5, (2, *target, len(sizes))).astype("float32")
     options = {"antialias": antialias, "fill_mode": fill_mode, "interpolation": interpolation}
