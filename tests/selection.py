@@ -55,17 +55,18 @@ EXPORTED = {  # seconds each
     "tests/layers/test_export.py::test_in_the_formats_of_others": VALUES,
     "tests/layers/test_export.py::test_options": VALUES,
 }
+XLA = {  # compiles each test for as long as the others take for dozens
+    "tests/": PAIRS,
+    "tests/callbacks/": VALUES,
+    "tests/layers/test_families.py": VALUES,
+    "tests/layers/test_localization.py::test_weights_are_shares_of_area": VALUES,
+    "tests/test_regularizers.py": VALUES,
+    "tests/transforms/": VALUES,
+    **EXPORTED,
+}
 STRENGTH = {
-    "tensorflow": {"tests/ops/": PAIRS, **EXPORTED},
-    "jax": {  # compiles each for as long as the others take for dozens
-        "tests/": PAIRS,
-        "tests/callbacks/": VALUES,
-        "tests/layers/test_families.py": VALUES,
-        "tests/layers/test_localization.py::test_weights_are_shares_of_area": VALUES,
-        "tests/test_regularizers.py": VALUES,
-        "tests/transforms/": VALUES,
-        **EXPORTED,
-    },
+    "tensorflow": XLA,
+    "jax": XLA,
     "torch": EXPORTED,
     "numpy": {},
 }

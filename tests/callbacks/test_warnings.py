@@ -42,10 +42,14 @@ def test_no_warning_after_the_first_steps_of_training(patience):
 
 @pytest.mark.gradient
 def test_a_dead_network_is_noticed_in_training():
-    # As in code that zeroes the kernel of the network's own last layer, below the head: the bias
-    # of the head learns, and moves theta for all images alike.
+    # As in code that zeroes one kernel more than the head's: the bias of the head learns, and moves
+    # theta for all images alike.
     network = keras.Sequential(
-        [layers.Flatten(), layers.Dense(4, kernel_initializer="zeros", activation="relu")]
+        [
+            layers.Flatten(),
+            layers.Dense(4, kernel_initializer="zeros", activation="relu"),
+            layers.Dense(4, activation="relu"),
+        ]
     )
     model = classifier(SpatialTransformer(network, data_format="channels_last"), rate=0.1)
     monitor = callbacks.LocalizerMonitor(IMAGES, TARGETS)
