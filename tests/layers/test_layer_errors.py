@@ -153,7 +153,7 @@ ERRORS = {
         lambda: sample((2, 8, 9, 1), (3, 4, 4, 2)),
         "`images` and `grid` must have the same batch size",
         "images.shape=(2, 8, 9, 1), grid.shape=(3, 4, 4, 2)",
-        "keras.ops.repeat",
+        "Pass one grid for all images",
     ),
     "grid_of_a_volume": (
         lambda: sample((2, 8, 9, 1), (2, 4, 4, 3)),
