@@ -88,7 +88,8 @@ class Affine(AffineMaps):
 
     def _checked(self, theta, ndim=None):
         theta = ops.convert_to_tensor(theta)
-        ndim = ndim or (3 if tuple(theta.shape[-2:]) == (3, 4) or theta.shape[-1:] == (12,) else 2)
+        # The last axis first: an exporter would take a batch that is compared for one that is known.
+        ndim = ndim or (3 if theta.shape[-1:] in ((12,), (4,)) else 2)
         count_leading(theta.shape, ndim)  # or an error
         theta = ops.reshape(theta, (-1, ndim * (ndim + 1)))
         return ops.cast(theta, coordinate_dtype(theta.dtype)), ndim

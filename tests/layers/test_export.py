@@ -51,7 +51,11 @@ def test_in_the_backends_own_format(name, ndim, tmp_path):
 @pytest.mark.parametrize("format", OTHERS)
 def test_in_the_formats_of_others(name, ndim, format, tmp_path):
     stn = SpatialTransformer(MeanFeatures(), COMPILED.get(name, name), data_format="channels_last")
-    check(stn, IMAGES[ndim], EXPORTERS[format], tmp_path / "exported")
+    if (BACKEND, format, ndim) == ("torch", "OpenVINO", 3):  # by way of ONNX's node
+        with pytest.raises(Exception, match="GridSample is only supported for 4D"):
+            check(stn, IMAGES[ndim], EXPORTERS[format], tmp_path / "exported")
+    else:
+        check(stn, IMAGES[ndim], EXPORTERS[format], tmp_path / "exported")
 
 
 OPTIONS = {

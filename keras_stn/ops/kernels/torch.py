@@ -53,9 +53,12 @@ def _sample(images, grid, *, fill_value, data_format, **options):
     if interpolation == "nearest":
         grid = _at_pixels(_bounded(grid.detach()), source.shape[2:], **options)
     points = grid if native_rank else grid.reshape(grid.shape[0], -1, *[1] * (ndim - 1), ndim)
+    if torch.jit.is_tracing():
+        # A batch of one here may be a larger one in the exported program.
+        points = points + torch.zeros_like(source[(slice(None), *[slice(0, 1)] * (ndim + 1))])
     # Copies nothing: of one image or grid each reads, or is read by, all of the others.
     if source.shape[0] == 1:
-        source = source.expand(grid.shape[0], *source.shape[1:])
+        source = source.expand(points.shape[0], *source.shape[1:])
     elif points.shape[0] == 1:
         points = points.expand(source.shape[0], *points.shape[1:])
     samples = _read(source.to(grid.dtype), points, *options.values())
