@@ -88,8 +88,9 @@ class Affine(AffineMaps):
 
     def _checked(self, theta, ndim=None):
         theta = ops.convert_to_tensor(theta)
-        # The last axis first: an exporter would take a batch that is compared for one that is known.
-        ndim = ndim or (3 if theta.shape[-1:] in ((12,), (4,)) else 2)
+        # Not the batch: an exporter takes a size that is compared for one that is known.
+        is_matrix_of_volumes = len(theta.shape) > 2 and theta.shape[-1] == 4
+        ndim = ndim or (3 if is_matrix_of_volumes or theta.shape[-1:] == (12,) else 2)
         count_leading(theta.shape, ndim)  # or an error
         theta = ops.reshape(theta, (-1, ndim * (ndim + 1)))
         return ops.cast(theta, coordinate_dtype(theta.dtype)), ndim
