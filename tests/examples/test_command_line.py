@@ -136,11 +136,11 @@ def test_what_is_wrong_with_an_output_folder(monkeypatch, capsys):
     assert "Not a directory. A part of this path is a file: choose another --output." in error
 
     def denied(*args, **kwargs):
-        raise PermissionError(errno.EACCES, "Permission denied", "/root/run")
+        raise PermissionError(errno.EACCES, "Permission denied", "/elsewhere/run")
 
     monkeypatch.setattr(Path, "mkdir", denied)
     assert _fails(capsys) == (
-        "gtsrb.py: /root/run: Permission denied. You have no permission there: choose another "
+        "gtsrb.py: /elsewhere/run: Permission denied. You have no permission there: choose another "
         "--output.\n"
     )
 
