@@ -113,7 +113,7 @@ class Call(keras.Operation):
     def _trace(self, tensors, size):
         """The output's shape and dtype with unknown sizes as `size`."""
         # A batch that is known of one tensor is the others', too.
-        batches = [x.shape[0] for x in tensors.values() if is_symbolic(x)]
+        batches = [x.shape[0] for x in tensors.values() if getattr(x, "shape", ())]
         batch = next((n for n in batches if n not in (None, 1)), size)
 
         def known(x):
@@ -129,7 +129,7 @@ class Call(keras.Operation):
             with np.errstate(all="ignore"):
                 return super().compute_output_spec(**tensors)
         except Exception:
-            if self._error is None:
+            if not isinstance(self._error, (ValueError, TypeError, NotImplementedError)):
                 raise
             # Keras would advise to write a `compute_output_spec`, and users know no stand-ins.
             message = re.sub(rf"\b{size}\b", "None", str(self._error))

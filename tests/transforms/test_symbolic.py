@@ -90,6 +90,8 @@ def test_a_batch_that_one_input_knows():
     theta, points = keras.Input((6,)), keras.Input(batch_shape=(8, 5, 2))
     moved = transforms.Affine().transform_points(theta, points)
     assert tuple(moved.shape) == (8, 5, 2)
+    moved = transforms.Affine().transform_points(theta, np.zeros((8, 5, 2), "float32"))
+    assert tuple(moved.shape) == (8, 5, 2)
 
 
 @pytest.mark.parametrize(
