@@ -79,6 +79,12 @@ def compiled(fn):
     return fn
 
 
+# Whether a test's `fn` is compiled: a parameter, which has one value where `compiled` does nothing.
+compile_or_not = pytest.mark.parametrize(
+    "compile", [False, True] if BACKEND in ("jax", "tensorflow") else [False]
+)
+
+
 def traced(fn):
     """`fn` under `jax.jit` on JAX, where every operation alone would be compiled for every shape;
     itself elsewhere.
@@ -121,11 +127,17 @@ def differentiable(fn, upstream=None):
     raise NotImplementedError(f"The {BACKEND} backend has no gradients.")
 
 
-def gradients(fn, *args, upstream=None, compile=False):
-    """Gradients of `sum(fn(*args) * upstream)` to each of `args`, as NumPy arrays."""
+def gradients(fn, *args, upstream=None, compile=None):
+    """Gradients of `sum(fn(*args) * upstream)` to each of `args`, as NumPy arrays.
+
+    `compile`: bool; by default as by `traced`.
+    """
     args = [keras.ops.convert_to_tensor(arg, dtype=dtype_name(arg)) for arg in args]
     derivative = differentiable(fn, upstream)
-    derivative = compiled(derivative) if compile else derivative
+    if compile is None:
+        derivative = traced(derivative)
+    elif compile:
+        derivative = compiled(derivative)
     return [to_numpy(gradient) for gradient in derivative(*args)]
 
 

@@ -1,27 +1,37 @@
-"""What tests share: seeds, hypothesis settings, what a backend leaves out, and a browser."""
+"""What tests share: seeds, hypothesis settings, what a backend leaves out, and a browser.
+
+No backend is imported before tests are collected: xdist's own process, which only hands them out,
+loads this file too.
+"""
 
 import os
 import shutil
 
-# Before Keras, which may load TensorFlow.
-from tests.oracle import torch  # isort: skip
-import keras
 import numpy as np
 import pytest
 from hypothesis import settings
 
 from tests import selection
 
-if torch:
-    # On a GPU: finite differences need all bits of the networks that tests watch.
-    torch.backends.cudnn.allow_tf32 = False
-
 settings.register_profile("local", deadline=None, max_examples=25)
 settings.register_profile("ci", deadline=None, max_examples=25, derandomize=True)
 settings.load_profile("ci" if os.environ.get("CI") else "local")
 
-BACKEND = keras.backend.backend()
-collect_ignore = selection.of_other_backends(BACKEND)
+
+def pytest_collectstart():
+    """Loads torch before any test can load Keras, and Keras TensorFlow."""
+    from tests.oracle import torch
+
+    if torch:
+        # On a GPU: finite differences need all bits of the networks that tests watch.
+        torch.backends.cudnn.allow_tf32 = False
+
+
+def pytest_ignore_collect(collection_path):
+    """Leaves out the files about another backend, which may not be installed."""
+    from tests.backend import BACKEND
+
+    return selection.is_of_another_backend(collection_path, BACKEND) or None
 
 
 def pytest_configure(config):
@@ -29,18 +39,23 @@ def pytest_configure(config):
     for marker in (
         "gradient: differentiates, which NumPy cannot",
         "once: does not depend on the backend; `python -m tests` runs it once",
+        "compiled: about programs as XLA compiles them for users; `python -m tests` does too",
     ):
         config.addinivalue_line("markers", marker)
 
 
 @pytest.hookimpl(tryfirst=True)  # before pytest chooses by markers
 def pytest_collection_modifyitems(config, items):
-    """Marks what is run once, and leaves out what a backend cannot do or is slow at."""
+    """Marks the tests that are run apart, and leaves out what a backend cannot do or is slow at."""
+    from tests.backend import BACKEND
+
     for item in items:
         if item.nodeid.startswith(selection.ONCE):
             item.add_marker("once")
             if item.get_closest_marker("gradient"):
                 raise pytest.UsageError(f"{item.nodeid} differentiates: NumPy alone cannot run it")
+        if item.nodeid.startswith(selection.COMPILED):
+            item.add_marker("compiled")
         if BACKEND == "numpy" and item.get_closest_marker("gradient"):
             reason = "the NumPy backend is for inference: it has no gradients"
             item.add_marker(pytest.mark.skip(reason=reason))
@@ -53,27 +68,25 @@ def pytest_collection_modifyitems(config, items):
 @pytest.fixture(autouse=True)
 def seed():
     """The same random numbers in every run."""
+    import keras
+
+    from tests.oracle import torch
+
     keras.utils.set_random_seed(0)
     if torch:
         torch.manual_seed(0)
 
 
 @pytest.fixture(autouse=True, scope="module")
-def compile_quickly(request):
-    """On JAX: compiles the tests of values with few optimizations; frees what was compiled.
-
-    Over all tests what JAX keeps would be gigabytes.
-    """
-    if BACKEND != "jax":
-        yield
-        return
-    import jax
-
-    quickly = request.node.nodeid.startswith(selection.COMPILED_QUICKLY)
-    jax.config.update("jax_disable_most_optimizations", quickly)
+def clear_caches():
+    """Frees what JAX has compiled: over all tests it would be gigabytes."""
     yield
-    jax.config.update("jax_disable_most_optimizations", False)
-    jax.clear_caches()
+    from tests.backend import BACKEND
+
+    if BACKEND == "jax":
+        import jax
+
+        jax.clear_caches()
 
 
 @pytest.fixture

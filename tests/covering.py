@@ -10,8 +10,8 @@ def covering(rows, strength=2):
 
     Args:
         rows: list of tuples of hashable values, one per parameter: the combinations to choose from.
-        strength: int, 1 for every value of every parameter, 2 for every pair of values of two
-            parameters that `rows` hold, and so on.
+        strength: int, 0 for one of them, 1 for every value of every parameter, 2 for every pair of
+            values of two parameters that `rows` hold, and so on.
     """
     combinations = [
         set(itertools.combinations(enumerate(row), min(strength, len(row)))) for row in rows
@@ -37,7 +37,7 @@ def thinned(items, strength):
     """
     functions = {}
     for item in items:
-        if hasattr(item, "callspec") and strength(item):
+        if hasattr(item, "callspec") and strength(item) is not None:
             functions.setdefault(item.nodeid.partition("[")[0], []).append(item)
     left = set()
     for group in functions.values():

@@ -1,4 +1,4 @@
-"""Which tests a backend runs, with which of their parameters, and how JAX compiles them.
+"""Which tests a backend runs, with which of their parameters, and how XLA compiles them.
 
 Paths are beginnings of pytest's names of tests. NumPy and PyTorch, which compile nothing, run all
 parameters of almost all tests; `ALL_PARAMETERS=1`, or `python -m tests --all`, does everywhere.
@@ -8,8 +8,8 @@ from tests.covering import thinned
 
 BACKENDS = ("tensorflow", "jax", "torch", "numpy")
 
-# What does not depend on the backend: files, pages, command lines. `python -m tests` runs it once,
-# on NumPy.
+# What does not depend on the backend: files, pages, command lines. `python -m tests` runs it on
+# NumPy alone.
 ONCE = (
     "tests/agreement/",  # starts processes of its own on all backends
     "tests/examples/test_broken_images.py",
@@ -23,6 +23,8 @@ ONCE = (
     "tests/test_deploy_page.py",
     "tests/test_distorted_mnist_page.py",
     "tests/test_floors.py",
+    "tests/test_fuzz.py",
+    "tests/test_imports.py::test_foreign_imports_are_noticed",
     "tests/test_imports.py::test_imports_go_down",
     "tests/test_imports.py::test_upward_imports_are_noticed",
     "tests/test_notebooks.py::test_a_notebook_is_what_its_script_says",
@@ -34,6 +36,19 @@ ONCE = (
     "tests/visualization/test_animation.py",
     "tests/visualization/test_plots.py",
 )
+# Pages of the docs that say nothing about a backend.
+PAGES = (
+    "antialiasing",
+    "conventions",
+    "drop-in",
+    "families",
+    "high-resolution",
+    "points-and-boxes",
+    "porting",
+    "stability",
+    "tutorial",
+    "volumes-and-flows",
+)
 # Whole examples, some of which train for minutes on XLA: one backend runs them, all do at night.
 ON_ONE_BACKEND = {
     "tests/examples/test_app.py": "torch",
@@ -42,66 +57,65 @@ ON_ONE_BACKEND = {
     "tests/examples/test_distorted_mnist.py": "torch",
     "tests/examples/test_distorted_mnist_cost.py": "torch",
     "tests/examples/test_models.py": "torch",
-    "tests/test_docs.py::test_the_code_of_a_page_runs_from_top_to_bottom[stability]": "torch",
-    "tests/test_docs.py::test_the_code_of_a_page_runs_from_top_to_bottom[tutorial]": "torch",
+    **{
+        f"tests/test_docs.py::test_the_code_of_a_page_runs_from_top_to_bottom[{page}]": "torch"
+        for page in PAGES
+    },
+    "tests/test_docstrings.py::test_examples_of_module": "torch",
     "tests/test_notebooks.py::test_gtsrb_sample": "torch",
     "tests/test_notebooks.py::test_quick_start": "torch",
 }
 
-# What the parameters that are left have to hold: every value of each, or every pair of values of
-# two. The longest path counts.
-VALUES, PAIRS = 1, 2
-EXPORTED = {  # seconds each
+# What the parameters that are left have to hold: one combination, every value of each, or every
+# pair of values of two. The longest path counts.
+ONE, VALUES, PAIRS = 0, 1, 2
+XLA = {  # compiles each test for as long as the others take for dozens
+    "tests/": VALUES,
+    "tests/ops/test_grid_sample.py::test_reference_agrees": PAIRS,
+}
+# Compiles even what runs eagerly, operation by operation. Every family is run, if not in each test
+# of what all of them have.
+JAX = XLA | {
+    "tests/callbacks/": ONE,
+    "tests/ops/test_antialiasing.py": ONE,
+    "tests/test_dense_penalties.py": ONE,
+    "tests/test_regularizers.py": ONE,
+    "tests/transforms/test_batches.py": ONE,
+    "tests/transforms/test_bounds.py": ONE,
+    "tests/transforms/test_transform.py": ONE,
+}
+TORCH = {  # seconds each
     "tests/layers/test_export.py::test_in_the_formats_of_others": VALUES,
     "tests/layers/test_export.py::test_options": VALUES,
 }
-XLA = {  # compiles each test for as long as the others take for dozens
-    "tests/": PAIRS,
-    "tests/callbacks/": VALUES,
-    "tests/layers/test_families.py": VALUES,
-    "tests/layers/test_localization.py::test_weights_are_shares_of_area": VALUES,
-    "tests/test_regularizers.py": VALUES,
-    "tests/transforms/": VALUES,
-    **EXPORTED,
-}
-STRENGTH = {
-    "tensorflow": XLA,
-    "jax": XLA,
-    "torch": EXPORTED,
-    "numpy": {},
-}
+STRENGTH = {"tensorflow": XLA, "jax": JAX, "torch": TORCH, "numpy": {}}
 
-# Values and derivatives of small arrays. JAX compiles the others with all optimizations, as users
-# do: whatever is about compiled programs, about the last bit, or trains.
+# About compiled programs, or about the last bit: XLA compiles these as it does for users, and all
+# others in half the time.
+COMPILED = (
+    "tests/layers/test_export.py",
+    "tests/ops/test_antialiasing.py::test_a_fill_of_nan_stays_outside",
+    "tests/ops/test_barrier.py",
+    "tests/ops/test_compiled.py",
+    "tests/ops/test_determinism.py",
+    "tests/ops/test_many_pixels.py",
+    "tests/ops/test_nearest.py",
+    "tests/ops/test_private_modules.py",
+    "tests/ops/test_products.py",
+)
 COMPILED_QUICKLY = (
-    "tests/ops/test_affine_algebra.py",
-    "tests/ops/test_affine_grid.py",
-    "tests/ops/test_coordinates.py",
-    "tests/ops/test_gradients.py",
-    "tests/ops/test_grid_sample.py",
-    "tests/ops/test_grid_sample_dtypes.py",
-    "tests/ops/test_points.py",
-    "tests/ops/test_second_derivatives.py",
-    "tests/ops/test_unknown_sizes.py",
-    "tests/test_dense_penalties.py",
-    "tests/test_regularizers.py",
-    "tests/transforms/test_affine.py",
-    "tests/transforms/test_batches.py",
-    "tests/transforms/test_bounds.py",
-    "tests/transforms/test_dense_fields.py",
-    "tests/transforms/test_matrix_families.py",
-    "tests/transforms/test_projective.py",
-    "tests/transforms/test_symbolic.py",
-    "tests/transforms/test_thin_plate_spline.py",
+    "--xla_backend_optimization_level=0 --xla_llvm_disable_expensive_passes=true "
+    "--xla_cpu_use_fusion_emitters=false"
 )
 
 
-def of_other_backends(backend):
-    """The files about one backend, such as `test_jax_transformations.py`, that are not `backend`'s.
+def is_of_another_backend(path, backend):
+    """Whether a file such as `test_jax_transformations.py` is about another backend.
 
-    They may import it, and it may not be installed.
+    It may import that, and it may not be installed.
     """
-    return [f"ops/test_{other}_transformations.py" for other in BACKENDS if other != backend]
+    others = (f"test_{other}_transformations.py" for other in BACKENDS if other != backend)
+    return path.name in others
 
 
 def strength(nodeid, backend):

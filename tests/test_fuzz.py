@@ -1,4 +1,4 @@
-"""The fuzzer: each target briefly, and that it finds, writes down and reports what is wrong."""
+"""The fuzzer finds, writes down and reports what is wrong, and ends when it should."""
 
 import re
 import time
@@ -12,10 +12,7 @@ from keras_stn import transforms
 from tests import reference
 from tests.backend import BACKEND
 from tests.fuzz import affine_grid, families, matrices, rounds
-from tests.fuzz.__main__ import TARGETS, main
-
-# JAX compiles for almost every example.
-EXAMPLES = 2 if BACKEND == "jax" else 10
+from tests.fuzz.__main__ import main
 
 
 @pytest.fixture
@@ -47,15 +44,6 @@ def clock(monkeypatch):
     clock = Clock()
     monkeypatch.setattr(rounds, "time", clock)
     return clock
-
-
-@pytest.mark.parametrize("target", TARGETS)
-def test_nothing_is_wrong(target, fuzz, journal, capsys):
-    assert fuzz(str(EXAMPLES), "--target", target) == 0
-    assert not journal.exists()
-    printed = capsys.readouterr().out
-    assert f"{BACKEND}, round 1, {target}, seed 0: {EXAMPLES} examples" in printed
-    assert printed.splitlines()[-1].startswith(f"{BACKEND}: 1 rounds ({target} {EXAMPLES}); 0")
 
 
 def test_every_family_is_among_the_targets():

@@ -57,8 +57,7 @@ def value(penalty, theta):
 
 
 def gradient_of(penalty, theta):
-    # JAX compiles in any case: operation by operation, which takes longer.
-    (gradient,) = gradients(penalty, theta, compile=QUICK)
+    (gradient,) = gradients(penalty, theta)
     return gradient
 
 

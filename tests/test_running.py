@@ -54,19 +54,51 @@ def processes(monkeypatch):
     return Process
 
 
-def test_everything_runs_on_every_backend_and_once(processes, capsys):
+def markers(arguments):
+    """The tests that a call of pytest chooses by their markers."""
+    return arguments[arguments.index("-m", 3) + 1] if "-m" in arguments[3:] else ""
+
+
+RUNS = [
+    ("tensorflow", "not once and not compiled"),
+    ("tensorflow", "compiled"),
+    ("jax", "not once and not compiled"),
+    ("jax", "compiled"),
+    ("torch", "not once"),
+    ("numpy", ""),
+]
+
+
+def test_everything_runs_on_every_backend(processes, capsys, monkeypatch):
+    monkeypatch.setenv("XLA_FLAGS", "--some")
     assert running.main([]) == 0
-    backends = [env["KERAS_BACKEND"] for _, env in processes.started]
-    assert backends == ["tensorflow", "jax", "torch", "numpy", "numpy"]
-    assert all(env["REQUIRE_TORCH"] == "1" for _, env in processes.started)
-    assert not any("ALL_PARAMETERS" in env for _, env in processes.started)
-    markers = [arguments[arguments.index("-m", 3) + 1] for arguments, _ in processes.started]
-    assert markers == ["not once"] * 4 + ["once"]
-    assert all("tests" in arguments for arguments, _ in processes.started)
+    assert [(env["KERAS_BACKEND"], markers(call)) for call, env in processes.started] == RUNS
+    for arguments, environment in processes.started:
+        assert "tests" in arguments
+        assert environment["REQUIRE_TORCH"] == "1"
+        assert environment["OMP_NUM_THREADS"]
+        assert "ALL_PARAMETERS" not in environment
+        quickly = f" {selection.COMPILED_QUICKLY}" if "not compiled" in markers(arguments) else ""
+        assert environment["XLA_FLAGS"] == f"--some{quickly}"
     summary = capsys.readouterr().out.partition("=== Summary ===\n")[2]
-    assert [line.split()[:2] for line in summary.splitlines()][:5] == [
-        [part, "passed,"] for part in (*selection.BACKENDS, "once")
+    assert [line.split()[0].strip(",") for line in summary.splitlines()] == [
+        *(backend for backend, _ in RUNS),
+        "all",
     ]
+    assert summary.count("passed, ") == len(RUNS)
+
+
+@pytest.mark.parametrize("option", ["--all", "--as-users-compile"])
+def test_everything_as_users_compile(processes, option, monkeypatch):
+    monkeypatch.delenv("XLA_FLAGS", raising=False)
+    assert running.main([option]) == 0
+    assert [(env["KERAS_BACKEND"], markers(call)) for call, env in processes.started] == [
+        *((backend, "not once") for backend in selection.BACKENDS[:3]),
+        ("numpy", ""),
+    ]
+    for _, environment in processes.started:
+        assert ("ALL_PARAMETERS" in environment) == (option == "--all")
+        assert "XLA_FLAGS" not in environment
 
 
 def test_these_tests_on_these_backends(processes):
@@ -93,16 +125,16 @@ def test_these_tests_on_these_backends(processes):
 def test_the_exit_status(processes, statuses, expected):
     processes.statuses.update(statuses)
     assert running.main([]) == expected
-    assert len(processes.started) == 5  # what fails stops nothing else
+    assert len(processes.started) == len(RUNS)  # what fails stops nothing else
 
 
 def test_interrupted(processes, capsys):
     processes.statuses["jax"] = "interrupted"
     assert running.main([]) == 130
-    assert len(processes.started) == 2
+    assert len(processes.started) == 3
     output = capsys.readouterr().out
     assert output.index("Interrupted.") < output.index("=== Summary ===")
-    assert "tensorflow   passed" in output
+    assert "as users compile   passed" in output
 
 
 @pytest.mark.parametrize(

@@ -41,6 +41,7 @@ print(f"Keras {keras.__version__} on {keras.backend.backend()}")
 
 # %% tags=["parameters"]
 EPOCHS = 15
+PLACES = 6  # at which each training digit lies
 
 # %% [markdown]
 # ## The parts
@@ -90,9 +91,8 @@ order = rng.permutation(len(digits.images))
 images = digits.images[order, ..., None].astype("float32") / 16
 labels = digits.target[order]
 train, held_out = slice(0, 1400), slice(1400, None)
-# Every training digit six times, at six places.
-train_images = scattered(np.repeat(images[train], 6, axis=0), rng)
-train_labels = np.repeat(labels[train], 6)
+train_images = scattered(np.repeat(images[train], PLACES, axis=0), rng)
+train_labels = np.repeat(labels[train], PLACES)
 test_images, test_labels = scattered(images[held_out], rng), labels[held_out]
 
 # %% [markdown]

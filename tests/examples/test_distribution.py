@@ -13,30 +13,41 @@ import pytest
 from common.errors import RunError
 from gtsrb import app, distribution
 from gtsrb.distribution import Devices, check_batch_size
+from tests.examples import two_devices
 
 pytestmark = pytest.mark.gradient
 
 ROOT = pathlib.Path(__file__).parents[2]
 
 
-def _step(which, path):
-    launcher = [sys.executable]
-    if which == "all" and keras.backend.backend() == "torch":
-        launcher = [sys.executable, "-m", "torch.distributed.run", "--nproc-per-node=2"]
+def _start(*arguments):
+    """Runs Python on arguments, on two devices."""
+    environment = {
+        **os.environ,
+        "CUDA_VISIBLE_DEVICES": "",
+        "OMP_NUM_THREADS": "1",
+        "PYTHONPATH": str(ROOT / "examples"),
+        "XLA_FLAGS": "--xla_force_host_platform_device_count=2",
+    }
     done = subprocess.run(
-        [*launcher, "-m", "tests.examples.two_devices", which, str(path)],
+        [sys.executable, *arguments],
         cwd=ROOT,
-        env={**os.environ, "CUDA_VISIBLE_DEVICES": "", "OMP_NUM_THREADS": "1"},
+        env=environment,
         capture_output=True,
         text=True,
         timeout=300,
     )
     assert done.returncode == 0, done.stderr[-3000:]
-    return dict(np.load(path))
 
 
 def test_two_devices_give_the_loss_and_the_gradients_of_one(tmp_path):
-    one, two = (_step(which, tmp_path / f"{which}.npz") for which in ("one", "all"))
+    script = "-m", "tests.examples.two_devices", str(tmp_path)
+    if keras.backend.backend() == "torch":
+        two_devices.train("one", tmp_path)
+        _start("-m", "torch.distributed.run", "--nproc-per-node=2", *script, "all")
+    else:
+        _start(*script, "one", "all")
+    one, two = (dict(np.load(tmp_path / f"{which}.npz")) for which in ("one", "all"))
     assert one.pop("devices") == 1
     assert two.pop("devices") == 2
     states = two.pop("states")

@@ -1,18 +1,14 @@
-"""One step of plain gradient descent on one or on all devices: leaves loss and gradients.
+"""One step of plain gradient descent on one and on all devices: leaves loss and gradients.
 
-    python -m tests.examples.two_devices one|all FILE
+    python -m tests.examples.two_devices FOLDER one|all...
 
-Two CPU devices are simulated; on PyTorch `torchrun --nproc-per-node=2` starts two processes.
+Two CPU devices are simulated: on JAX by XLA_FLAGS="--xla_force_host_platform_device_count=2"; on
+PyTorch `torchrun --nproc-per-node=2` starts two processes.
 """
 
-import os
 import sys
 from pathlib import Path
 
-os.environ["XLA_FLAGS"] = "--xla_force_host_platform_device_count=2"
-sys.path.insert(0, str(Path(__file__).parents[2] / "examples"))
-
-from tests.oracle import torch  # isort: skip
 import keras
 import numpy as np
 from keras import layers
@@ -53,16 +49,8 @@ def random_states(devices):
     return [part.numpy() for part in parts]
 
 
-def main(which, path):
-    """Trains one step on `which` devices and writes what came out to `path`."""
-    if keras.backend.backend() == "tensorflow":
-        import tensorflow as tf
-
-        cpu = tf.config.list_physical_devices("CPU")[0]
-        tf.config.set_logical_device_configuration(
-            cpu, [tf.config.LogicalDeviceConfiguration()] * 2
-        )
-    torch.set_num_threads(1)
+def train(which, folder):
+    """Trains one step on `which` devices and writes what came out to `folder`."""
     devices = distribution.all_devices() if which == "all" else distribution.ONE_DEVICE
     rng = np.random.default_rng(0)
     images = rng.integers(0, 256, (16, 12, 12, 1), "uint8")
@@ -79,7 +67,7 @@ def main(which, path):
         training.train(
             model,
             Dataset("random", data, data),
-            Path(path).parent / which,
+            folder / which,
             recipe,
             epochs=1,
             batch_size=16,
@@ -88,11 +76,9 @@ def main(which, path):
         )
         states = random_states(devices)
     if devices.is_main:
-        history = np.genfromtxt(
-            Path(path).parent / which / training.HISTORY, delimiter=",", names=True
-        )
+        history = np.genfromtxt(folder / which / training.HISTORY, delimiter=",", names=True)
         np.savez(
-            path,
+            folder / f"{which}.npz",
             devices=devices.count,
             states=states,
             loss=history["val_loss"],
@@ -102,8 +88,25 @@ def main(which, path):
                 for i, w in enumerate(model.trainable_variables)
             },
         )
-        model.save(Path(path).with_suffix(".keras"))
+        model.save(folder / f"{which}.keras")
     devices.close()
+
+
+def main(folder, *several):
+    """Trains on one kind of devices after another."""
+    if keras.backend.backend() == "tensorflow":
+        import tensorflow as tf
+
+        cpu = tf.config.list_physical_devices("CPU")[0]
+        tf.config.set_logical_device_configuration(
+            cpu, [tf.config.LogicalDeviceConfiguration()] * 2
+        )
+    if keras.backend.backend() == "torch":
+        import torch
+
+        torch.set_num_threads(1)
+    for which in several:
+        train(which, Path(folder))
 
 
 if __name__ == "__main__":

@@ -10,6 +10,7 @@ import sys
 import tempfile
 import time
 
+from tests import __main__ as running
 from tests.faults import PACKAGE
 from tests.faults.above import ABOVE
 from tests.faults.operations import OPERATIONS
@@ -24,8 +25,8 @@ def parse(arguments):
     parser = argparse.ArgumentParser(
         prog="python -m tests.faults",
         description="Plants one small fault after another in a copy of the package, runs the tests "
-        "that should see it, and tells which one did. The exit status is 1 if a fault was missed. "
-        "It takes about half an hour on two cores.",
+        "that should see it as `python -m tests` does, and tells which one did. The exit status is "
+        "1 if a fault was missed. It takes about half an hour on two cores.",
     )
     parser.add_argument(
         "words", nargs="*", metavar="WORD", help="faults with such a word in name or file only"
@@ -49,22 +50,23 @@ def copy(folder):
 
 def run(fault, backend, folder, everything):
     """The first test that fails, what else stopped pytest, or None."""
-    environment = {**os.environ, "KERAS_BACKEND": backend, "TF_CPP_MIN_LOG_LEVEL": "3"}
-    if everything:
-        environment["ALL_PARAMETERS"] = "1"
     paths = [f"tests/{path}" for path in fault.tests.split()]
     options = ["-x", "-q", "--tb=no", "-p", "no:cacheprovider"]
-    done = subprocess.run(
-        [sys.executable, "-m", "pytest", *options, *paths],
-        cwd=folder,
-        env=environment,
-        capture_output=True,
-        text=True,
-    )
-    if done.returncode in NO_FAILURE:
-        return None
-    found = re.search(r"^(?:FAILED|ERROR) (.+?)(?: - .*)?$", done.stdout, re.MULTILINE)
-    return found[1] if found else f"pytest's exit status {done.returncode}"
+    for _, chosen, variables in running.runs([backend], in_parts=not everything):
+        environment = os.environ | variables
+        if everything:
+            environment["ALL_PARAMETERS"] = "1"
+        done = subprocess.run(
+            [sys.executable, "-m", "pytest", *options, *chosen, "-n0", *paths],
+            cwd=folder,
+            env=environment,
+            capture_output=True,
+            text=True,
+        )
+        if done.returncode not in NO_FAILURE:
+            found = re.search(r"^(?:FAILED|ERROR) (.+?)(?: - .*)?$", done.stdout, re.MULTILINE)
+            return found[1] if found else f"pytest's exit status {done.returncode}"
+    return None
 
 
 def main(arguments):

@@ -41,9 +41,12 @@ def network(**first):
     )
 
 
-def trained(network, *, jit_compile=QUICK, epochs=2, **options):
-    """A model of one spatial transformer after a few steps, and its variables at the start."""
-    images, targets = blobs(20)
+def trained(network, *, jit_compile=QUICK, epochs=2, count=16, **options):
+    """A model of one spatial transformer after a few steps, and its variables at the start.
+
+    Of `count` images, 8 at a time: what is compiled is compiled again for another rest.
+    """
+    images, targets = blobs(count)
     stn = SpatialTransformer(network, data_format="channels_last", **options)
     model = keras.Sequential([keras.Input(images.shape[1:]), stn])
     start = {v.path: to_numpy(v).copy() for v in stn.trainable_variables}
@@ -75,7 +78,7 @@ def test_every_variable_learns(make):
 
 @pytest.mark.gradient
 def test_every_transform_learns():
-    images, targets = blobs(20)
+    images, targets = blobs(16)
     stn = SpatialTransformer(network(), num_transforms=2, data_format="channels_last")
     model = keras.Sequential([keras.Input(images.shape[1:]), stn])
     start = {v.path: to_numpy(v).copy() for v in stn.trainable_variables}
@@ -120,7 +123,7 @@ def test_a_dead_network_is_noticed():
 def test_fits_evaluates_and_predicts(jit_compile, options):
     images, targets = blobs(20)  # batches of 8, 8 and 4
     with full_precision():
-        model, stn, _ = trained(network(), jit_compile=jit_compile, epochs=4, **options)
+        model, stn, _ = trained(network(), jit_compile=jit_compile, epochs=4, count=20, **options)
         untouched = np.mean((images - targets) ** 2)
         loss = model.evaluate(images, targets, batch_size=8, verbose=0)
         assert loss < 0.95 * untouched
@@ -131,7 +134,7 @@ def test_fits_evaluates_and_predicts(jit_compile, options):
 
 @pytest.mark.gradient
 def test_compiled_training_is_the_same():
-    images, targets = blobs(20)
+    images, targets = blobs(16)
     # Away from the identity: where samples lie on pixel centres, rounding chooses the slope.
     shift = np.array([-0.071, 0.033, 0.042, -0.021, -0.053, 0.037], "float32")
     start, ends = None, []

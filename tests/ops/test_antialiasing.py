@@ -339,7 +339,7 @@ def test_gradients_by_finite_differences(fill_mode, rng):
     fn = blended_warp(fill_mode)
     expected = differences_in_one_call(fn, args, upstream)
     with float64():
-        found = gradients(fn, *args, upstream=upstream, compile=BACKEND == "jax")
+        found = gradients(fn, *args, upstream=upstream)
     for gradient, wanted in zip(found, expected, strict=True):
         assert dtype_name(gradient) == "float64"
         assert wanted.any()
@@ -355,7 +355,7 @@ def test_the_check_of_gradients_can_fail(rng):
     args, upstream = blended_arguments(rng), rng.normal(size=(1, 4, 3, 4, 1))
     wrong = differences_in_one_call(blended_warp("mirror"), args, upstream)
     with float64():
-        found = gradients(blended_warp("wrap"), *args, upstream=upstream, compile=BACKEND == "jax")
+        found = gradients(blended_warp("wrap"), *args, upstream=upstream)
     for gradient, other in zip(found, wrong, strict=True):
         assert np.abs(gradient - other).max() > 1e-3
 
@@ -477,7 +477,7 @@ def test_dynamic_warp_and_its_gradients(compile, rng):
         return samples, *tape.gradient(samples, [image, theta])
 
     theta = (IDENTITY + rng.uniform(-0.1, 0.1, size=(2, 6))).astype("float32")
-    for batch, rows in ((2, 16), (1, 7)):
+    for batch, rows in ((1, 7),) if compile else ((2, 16), (1, 7)):  # XLA compiles for each
         image = images(rng, batch=batch, channels=2, sizes=(rows, 20)).astype("float32")
         samples, to_image, to_theta = fn(image, theta[:batch])
         grid = to_numpy(ops.affine_grid(theta[:batch], (rows // 2, 6)))
@@ -525,7 +525,6 @@ def test_gradients_next_to_a_bad_coordinate_are_finite(fill_mode, rng):
         ),
         image,
         grid,
-        compile=BACKEND == "jax",
     )
     for gradient in found:
         assert np.isfinite(gradient).all()

@@ -6,7 +6,7 @@ import pytest
 
 from keras_stn import ops
 from keras_stn.ops.kernels.barrier import compute_both_once, compute_once
-from tests.backend import BACKEND, gradients, to_numpy, xla_program
+from tests.backend import BACKEND, compile_or_not, gradients, to_numpy, xla_program
 
 X = np.random.default_rng(0).normal(size=(2, 3, 4)).astype("float32")
 X[0, 0, 0] = np.nan
@@ -45,7 +45,7 @@ def test_values_are_what_they_were(barrier):
 
 
 @pytest.mark.gradient
-@pytest.mark.parametrize("compile", [False, True])
+@compile_or_not
 @pytest.mark.parametrize("barrier", [compute_once, compute_both_once])
 def test_gradients_are_what_they_were(barrier, compile):
     x = np.nan_to_num(X)

@@ -8,7 +8,7 @@ import pytest
 
 from keras_stn import ops
 from tests import reference
-from tests.backend import BACKEND, assert_close, compiled, gradients, to_numpy
+from tests.backend import BACKEND, assert_close, compiled, gradients, to_numpy, traced
 from tests.ops.inputs import SIZES, images, move_channels, points
 
 BATCH = 3
@@ -20,8 +20,7 @@ MODES = [
 ]
 MODES.append({"antialias": True, "fill_mode": "constant", "fill_value": 0.6})
 MODES.append({"antialias": True, "fill_mode": "wrap"})
-# XLA compiles for each.
-FEW = [MODES[i] for i in ((5, 12, -2) if BACKEND in ("jax", "tensorflow") else range(len(MODES)))]
+FEW = [MODES[5], MODES[12]]  # XLA compiles for each
 every_mode = pytest.mark.parametrize("options", MODES, ids=lambda o: "-".join(map(str, o.values())))
 
 
@@ -50,21 +49,22 @@ def test_values(batch, grid_batch, options, rng):
     for ndim, data_format in cases[: 1 if BACKEND == "jax" else 3]:
         image, grid = inputs(rng, batch, grid_batch, ndim)
         image = move_channels(image, data_format)
-        sample = sampler(**{**options, "data_format": data_format})
-        found = sample(image, grid)
-        assert_close(found, to_numpy(sample(repeated(image), repeated(grid))))
-        if "antialias" not in options:
-            options = {**options, "data_format": data_format}
-            expected = reference.grid_sample(repeated(image), repeated(grid), **options)
-            assert_close(found, expected, scale=3)
+        given = {**options, "data_format": data_format}
+        sample = traced(sampler(**given))
+        # The reference has no antialiasing.
+        alone = (
+            sample if "antialias" in options else functools.partial(reference.grid_sample, **given)
+        )
+        expected = to_numpy(alone(repeated(image), repeated(grid)))
+        assert_close(sample(image, grid), expected, scale=3)
 
 
 @pytest.mark.gradient
 @pytest.mark.parametrize(
     ("options", "compile"),
     [
-        *((options, False) for options in (FEW if BACKEND == "jax" else MODES)),
-        *((options, True) for options in FEW),
+        *((options, None) for options in (FEW if BACKEND == "jax" else MODES)),
+        *((options, True) for options in FEW if BACKEND == "tensorflow"),
     ],
     ids=str,
 )
@@ -192,7 +192,7 @@ def test_symbolic_dimensions(options, rng):
     import jax
 
     for dims in (("b", "b"), ("b", "1"), ("1", "b")):
-        for constraints in ((), ("b >= 2",)):
+        for constraints in ((),) if "antialias" in options else ((), ("b >= 2",)):
             scope = jax.export.SymbolicScope(constraints)
             args = [
                 jax.ShapeDtypeStruct(

@@ -16,6 +16,7 @@ from tests import reference
 from tests.backend import (
     BACKEND,
     assert_close,
+    compile_or_not,
     compiled,
     differentiable,
     dtype_name,
@@ -27,8 +28,6 @@ from tests.oracle import torch
 
 BATCH, SIZE, CHANNELS = 4, 224, 3
 SHAPE = (BATCH, SIZE, SIZE, CHANNELS)
-
-compile_or_not = pytest.mark.parametrize("compile", [False, True], ids=["eager", "compiled"])
 
 
 def near_identity(rng):

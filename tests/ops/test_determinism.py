@@ -5,7 +5,15 @@ import numpy as np
 import pytest
 
 from keras_stn import ops
-from tests.backend import compiled, differentiable, on_a_cpu, to_numpy, traced
+from tests.backend import (
+    BACKEND,
+    compile_or_not,
+    compiled,
+    differentiable,
+    on_a_cpu,
+    to_numpy,
+    traced,
+)
 
 SHAPE = (8, 96, 96, 3)
 RUNS = 3
@@ -13,12 +21,25 @@ RUNS = 3
 some_modes = pytest.mark.parametrize(
     ("interpolation", "fill_mode"), [("bilinear", "constant"), ("bicubic", "wrap")]
 )
-compile_or_not = pytest.mark.parametrize("compile", [False, True], ids=["eager", "compiled"])
 
 
 pytestmark = pytest.mark.skipif(
     not on_a_cpu(), reason="accelerators add atomically, in any order: torch says so of its own"
 )
+
+
+@pytest.fixture(autouse=True)
+def threads():
+    """More than one, on torch, whatever its share of the cores."""
+    if BACKEND != "torch":
+        yield
+        return
+    import torch
+
+    before = torch.get_num_threads()
+    torch.set_num_threads(4)
+    yield
+    torch.set_num_threads(before)
 
 
 def problem(rng, interpolation, fill_mode):

@@ -8,7 +8,7 @@ import pytest
 
 from keras_stn import ops
 from tests import reference
-from tests.backend import BACKEND, float64, gradients, to_numpy
+from tests.backend import BACKEND, compile_or_not, float64, gradients, to_numpy
 from tests.ops.inputs import SIZES, images, move_channels, points
 
 FILL = 250  # no index of a pixel below is as large
@@ -170,7 +170,7 @@ def test_long_axes(size):
 
 @pytest.mark.gradient
 @every_fill_mode
-@pytest.mark.parametrize("compile", [False, True])
+@compile_or_not
 @pytest.mark.parametrize(("dtype", "data_format"), [KINDS[0], KINDS[4], KINDS[5]])
 def test_the_gradient_to_the_grid_is_zero(dtype, data_format, compile, fill_mode, rng):
     image = keras.ops.cast(move_channels(images(rng), data_format).astype("float32"), dtype)

@@ -34,7 +34,6 @@ sys.exit(pytest.main(["-q", "-p", "no:cacheprovider", *sys.argv[1:]]))
 # Next to the identity a lack of barriers shows; one channel is packed by XLA's adjoint, eight not.
 THESE = [
     "tests/ops/test_compiled.py::test_image_gradient_next_to_the_identity",
-    "tests/ops/test_compiled.py::test_theta_gradient_next_to_the_identity",
     "tests/ops/test_compiled.py::test_index_and_weight_agree_whatever_the_compiler_does",
     "tests/ops/test_barrier.py",
 ]

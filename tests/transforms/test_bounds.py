@@ -20,7 +20,7 @@ from keras_stn.transforms import (
     named_bounds,
 )
 from keras_stn.transforms.bounds import LIMITED, resolve_bounds, squash
-from tests.backend import gradients, to_numpy
+from tests.backend import compile_or_not, gradients, to_numpy
 from tests.layers.models import Shift
 from tests.ops.test_gradients import differences, gradients64
 from tests.transforms.cases import CASES
@@ -296,7 +296,7 @@ def test_squash_has_slope_one_at_the_identity():
 
 
 @pytest.mark.gradient
-@pytest.mark.parametrize("compile", [False, True])
+@compile_or_not
 @pytest.mark.parametrize("size", [1e3, 1e6, -1e6])
 def test_the_slope_of_squash_never_vanishes_in_float32(size, compile):
     theta = np.full((1, 8), size, "float32")
@@ -309,7 +309,7 @@ def test_the_slope_of_squash_never_vanishes_in_float32(size, compile):
 
 
 @pytest.mark.gradient
-@pytest.mark.parametrize("compile", [False, True])
+@compile_or_not
 @pytest.mark.parametrize("room", [1e-9, 2e-12, 1e-20, 1e-38, 1e-45])
 def test_next_to_no_room_does_no_harm(room, compile):
     theta = np.array([[0.0, 1e-30, -1e-9, 1.0]], "float32")
