@@ -71,7 +71,8 @@ ON_ONE_BACKEND = {
 ONE, VALUES, PAIRS = 0, 1, 2
 XLA = {  # compiles each test for as long as the others take for dozens
     "tests/": VALUES,
-    "tests/ops/test_grid_sample.py::test_reference_agrees": PAIRS,
+    "tests/ops/": PAIRS,
+    "tests/ops/test_gradients.py": VALUES,
 }
 # Compiles even what runs eagerly, operation by operation. Every family is run, if not in each test
 # of what all of them have.

@@ -7,10 +7,10 @@ from typing import Any
 import keras
 
 from keras_stn._types import Config, OutputShape, Shape, Sizes, Tensor
-from keras_stn.layers.arguments import check_flag
 from keras_stn.layers.foreign_names import refuse_foreign_names
 from keras_stn.ops.coordinates import check_output_size
 from keras_stn.ops.grids import affine_grid, coordinate_dtype, count_leading
+from keras_stn.ops.sampling import check_flag
 
 
 @keras.saving.register_keras_serializable(package="keras_stn")

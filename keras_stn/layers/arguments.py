@@ -46,16 +46,6 @@ def check_count(name, count):
     return operator.index(count)
 
 
-def check_flag(name, value):
-    """`value` as a bool, or `ValueError` unless it is True or False, NumPy's too."""
-    if not isinstance(value, (bool, np.bool_)):
-        raise ValueError(
-            f"`{name}` must be True or False. Received: {name}={value!r}. "
-            f"Pass for example {name}=True."
-        )
-    return bool(value)
-
-
 def check_step(step):
     """`step` as a float, or `ValueError` unless it is a positive number."""
     if not isinstance(step, numbers.Real) or isinstance(step, bool) or not 0 < step < np.inf:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import keras
 
 from keras_stn._types import Config
-from keras_stn.layers.arguments import check_flag
 from keras_stn.ops.sampling import check_options, grid_sample
 
 
@@ -27,10 +26,17 @@ class SamplingLayer(keras.layers.Layer):
         **kwargs,
     ):
         super().__init__(autocast=False, **kwargs)
-        self.align_corners = check_flag("align_corners", align_corners)
-        self.antialias = check_flag("antialias", antialias)
         self.data_format = data_format or keras.config.image_data_format()
-        check_options(interpolation, fill_mode, fill_value, self.antialias, self.data_format)
+        check_options(
+            interpolation,
+            fill_mode,
+            fill_value,
+            antialias,
+            self.data_format,
+            align_corners=align_corners,
+        )
+        self.align_corners = bool(align_corners)
+        self.antialias = bool(antialias)
         self.interpolation = interpolation
         self.fill_mode = fill_mode
         self.fill_value = float(fill_value)

@@ -25,7 +25,6 @@ from keras_stn.layers.arguments import (
     cast_images,
     check_composition,
     check_count,
-    check_flag,
     check_floating,
     check_initial_theta,
     check_network,
@@ -50,6 +49,7 @@ from keras_stn.layers.sampling_layer import SamplingLayer
 from keras_stn.layers.theta_head import ThetaHead
 from keras_stn.ops.coordinates import check_output_size, extents
 from keras_stn.ops.grids import coordinate_dtype
+from keras_stn.ops.sampling import check_flag
 from keras_stn.regularizers import GridRegularizer
 from keras_stn.transforms.base import TransformLike
 

@@ -136,17 +136,23 @@ def check_options(
             "`fill_value` must be a number, in image intensity units. "
             f"Received: fill_value={fill_value!r}. Pass for example fill_value=0.0."
         )
-    for name, value in (("antialias", antialias), ("align_corners", align_corners)):
-        if not isinstance(value, (bool, np.bool_)):
-            raise ValueError(
-                f"`{name}` must be True or False. Received: {name}={value!r}. "
-                f"Pass for example {name}=True."
-            )
+    check_flag("antialias", antialias)
+    check_flag("align_corners", align_corners)
     if antialias and interpolation != "bilinear":
         raise ValueError(
             "`antialias=True` is there for interpolation='bilinear' alone. "
             f"Received: interpolation={interpolation!r}. Change one of the two."
         )
+
+
+def check_flag(name, value):
+    """`value` as a bool, or `ValueError` unless it is True or False, NumPy's too."""
+    if not isinstance(value, (bool, np.bool_)):
+        raise ValueError(
+            f"`{name}` must be True or False. Received: {name}={value!r}. "
+            f"Pass for example {name}=True."
+        )
+    return bool(value)
 
 
 def samples_shape(images_shape, grid_shape, antialias, data_format):
