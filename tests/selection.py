@@ -71,14 +71,17 @@ ON_ONE_BACKEND = {
 ONE, VALUES, PAIRS = 0, 1, 2
 XLA = {  # compiles each test for as long as the others take for dozens
     "tests/": VALUES,
+    "tests/callbacks/": ONE,
+    "tests/layers/test_export.py::test_in_the_formats_of_others": ONE,  # test_options tries all
     "tests/ops/": PAIRS,
+    "tests/ops/test_antialiasing.py": ONE,
     "tests/ops/test_gradients.py": VALUES,
+    "tests/ops/test_many_pixels.py": VALUES,
+    "tests/ops/test_nearest.py": VALUES,
 }
 # Compiles even what runs eagerly, operation by operation. Every family is run, if not in each test
 # of what all of them have.
 JAX = XLA | {
-    "tests/callbacks/": ONE,
-    "tests/ops/test_antialiasing.py": ONE,
     "tests/test_dense_penalties.py": ONE,
     "tests/test_regularizers.py": ONE,
     "tests/transforms/test_batches.py": ONE,
