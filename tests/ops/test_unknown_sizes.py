@@ -12,7 +12,9 @@ from tests.layers.models import MeanFeatures, randomize
 
 SIZES = [(6, 9), (8, 5)]
 # On NumPy, Keras traces a user's own layer on memory that holds anything.
-untidy = pytest.mark.filterwarnings("ignore:.*(overflow|invalid value) encountered:RuntimeWarning")
+pytestmark = pytest.mark.filterwarnings(
+    "ignore:.*(overflow|invalid value) encountered:RuntimeWarning"
+)
 
 
 @keras.saving.register_keras_serializable("tests")
@@ -66,7 +68,6 @@ def open_model(layer):
     return keras.Model(inputs, layer(inputs))
 
 
-@untidy
 def test_a_layer_of_the_users_own():
     model = open_model(Magnifier())
     assert tuple(model.output.shape) == (None, None, None, 1)
@@ -121,7 +122,6 @@ class Holder(keras.layers.Layer):
         return self.inner(images)
 
 
-@untidy
 @pytest.mark.skipif(BACKEND in ("jax", "tensorflow"), reason="the export below compiles the same")
 def test_layers_that_hold_a_spatial_transformer():
     inputs = keras.Input((None, None, 1))
