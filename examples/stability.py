@@ -35,7 +35,7 @@ VARIANTS = {  # options of the spatial transformer
     "plain head": {"normalize_features": False},
     "plain head, own optimizer": {"normalize_features": False},
     "default": {},
-    "bounds, slower": {"bounds": "default", "localization_step": 0.3},
+    "bounds, slower": {"bounds": "default", "theta_gain": 0.3},
 }
 OWN_RATE = 0.1  # of the rate of the rest, for the localizer with an optimizer of its own
 FIELDS = ("optimizer", "rate", "variant", "seed", "error", "spread", "outside", "seconds")
@@ -68,7 +68,9 @@ def make_model(options):
                 layers.Dense(32, activation="relu"),
             ]
         )
-        stn = SpatialTransformer(network, output_size=(CROP, CROP), name="stn", **last, **options)
+        stn = SpatialTransformer(
+            network, output_size=(CROP, CROP), fill_mode="constant", name="stn", **last, **options
+        )
         x = stn(x)
     x = layers.Conv2D(16, 5, 2, activation="relu", **last)(x)
     x = layers.Conv2D(32, 5, 2, activation="relu", **last)(x)

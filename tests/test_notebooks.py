@@ -15,7 +15,7 @@ NOTEBOOKS = DOCS / "notebooks"
 SCRIPTS = sorted(NOTEBOOKS.glob("*.py"))
 # Enough to learn something, not enough to learn it well.
 SHORT = {
-    "quick_start": "EPOCHS, PLACES = 4, 2",
+    "quick_start": "EPOCHS, PLACES = 6, 2",
     "gtsrb_sample": "EPOCHS, EVERY, BATCH_SIZE = 1, 30, 32",
 }
 

@@ -119,7 +119,7 @@ def classifier(*first):
 
 networks = {
     "without": classifier(),
-    "with": classifier(SpatialTransformer(output_size=(20, 20), localization_step=3.0)),
+    "with": classifier(SpatialTransformer(output_size=(20, 20), theta_gain=3.0)),
 }
 accuracies = {}
 for name, network in networks.items():

@@ -17,7 +17,7 @@ from common.wording import counted
 from distorted_mnist import table, training
 from distorted_mnist.command_line import parse
 from distorted_mnist.digits import held_out, load_digits
-from distorted_mnist.networks import LOCALIZATION_STEP
+from distorted_mnist.networks import THETA_GAIN
 from distorted_mnist.recipe import RECIPE
 from distorted_mnist.runs import Folder, grid
 
@@ -109,7 +109,7 @@ def settings_of(options, digits):
         "batch_size": options.batch_size,
         "tested_on": "training digits held out" if options.validate else "test digits",
         "digits": f"{checksum:08x}",
-        "localization_step": LOCALIZATION_STEP,
+        "theta_gain": THETA_GAIN,
         "recipe": asdict(RECIPE),
     }
 

@@ -35,7 +35,9 @@ def build_network(transformers=4, width=1.0, sampling=True):
             localizer = [layers.Flatten(**LAST)]
             localizer += [layers.Dense(units, activation="relu") for _ in range(2)]
             size = None if sampling else (1, 1)
-            transformer = SpatialTransformer(keras.Sequential(localizer), output_size=size, **LAST)
+            transformer = SpatialTransformer(
+                keras.Sequential(localizer), output_size=size, fill_mode="constant", **LAST
+            )
             warped, theta = transformer(x, return_theta=True)
             if sampling:
                 x = warped

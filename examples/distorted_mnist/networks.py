@@ -19,7 +19,7 @@ MODELS = ("fcn", "cnn", "st-fcn", "st-cnn")
 TRANSFORMS = ("affine", "projective", "thin_plate_spline")
 FILTERS = (32, 32)  # of a CNN's 9x9 and 7x7 convolutions
 LOOK = "look"  # the spatial transformer's name
-LOCALIZATION_STEP = 5.0  # in so few batches, a transformer at the usual step learns no rotation
+THETA_GAIN = 5.0  # in so few batches, a transformer at the usual gain learns no rotation
 LAST = {"data_format": "channels_last"}
 
 
@@ -69,7 +69,8 @@ def _transformed(x, task, kind, transform):
         keras.Sequential(localizer),
         transform,
         num_transforms=task.digits,
-        localization_step=LOCALIZATION_STEP,
+        theta_gain=THETA_GAIN,
+        fill_mode="constant",  # the canvas is black
         name=LOOK,
         **LAST,
     )(x)

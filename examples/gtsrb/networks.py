@@ -28,8 +28,8 @@ def transformed(images, network, name="spatial_transformer", **arguments):
         name: str.
         **arguments: Of `keras_stn.SpatialTransformer`.
     """
-    # The article's head: the recipe of docs/gtsrb.md was found with it.
-    options = {"normalize_features": False, **CHANNELS_LAST, **arguments}
+    # The article's head and fill: the recipe of docs/gtsrb.md was found with them.
+    options = {"normalize_features": False, "fill_mode": "constant", **CHANNELS_LAST, **arguments}
     # Theta is asked for so that the model has it among its tensors: `models.Look` reads it there.
     warped, _ = SpatialTransformer(network, name=name, **options)(images, return_theta=True)
     return warped

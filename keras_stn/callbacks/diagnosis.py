@@ -35,7 +35,7 @@ def diagnose(layer, report, *, ndim, moved, max_zoom, max_outside):
             f"{_which(report.outside > max_outside)} {report.outside.max():.0%} of its samples "
             f"outside the image, more than {max_outside:.0%}: there it sees nothing and learns "
             "nothing. Add theta_regularizer=keras_stn.regularizers.OutsideImage(), limit theta "
-            "with bounds='default', or lower `localization_step` or the learning rate."
+            "with bounds='default', or lower `theta_gain` or the learning rate."
         )
     return {kind: text for kind, text in found.items() if text}
 
@@ -88,7 +88,7 @@ def _why_collapsing(report, ndim, max_zoom):
 
 _LIMIT_ZOOM = (
     "Add theta_regularizer=keras_stn.regularizers.LogScale(), limit theta with "
-    "bounds={'zoom': 4.0}, or lower `localization_step` or the learning rate."
+    "bounds={'zoom': 4.0}, or lower `theta_gain` or the learning rate."
 )
 
 

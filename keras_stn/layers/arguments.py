@@ -46,14 +46,14 @@ def check_count(name, count):
     return operator.index(count)
 
 
-def check_step(step):
-    """`step` as a float, or `ValueError` unless it is a positive number."""
-    if not isinstance(step, numbers.Real) or isinstance(step, bool) or not 0 < step < np.inf:
+def check_gain(gain):
+    """`gain` as a float, or `ValueError` unless it is a positive number."""
+    if not isinstance(gain, numbers.Real) or isinstance(gain, bool) or not 0 < gain < np.inf:
         raise ValueError(
-            f"`localization_step` must be a positive number. Received: localization_step={step!r}. "
+            f"`theta_gain` must be a positive number. Received: theta_gain={gain!r}. "
             "Pass for example 0.1 for a localization network that learns more slowly."
         )
-    return float(step)
+    return float(gain)
 
 
 def check_composition(argument, transform, num_transforms):

@@ -26,10 +26,10 @@ from keras_stn.layers.arguments import (
     check_composition,
     check_count,
     check_floating,
+    check_gain,
     check_initial_theta,
     check_network,
     check_shapes,
-    check_step,
     compute_dtype_of,
     get_regularizers,
     images_and_source,
@@ -78,7 +78,7 @@ class SpatialTransformer(SamplingLayer):
         output_size: (height, width) or (depth, height, width) of the output, in pixels; None
             keeps that of the images that are sampled.
         num_transforms: int, the number of crops taken of each image.
-        steps: int. How often to look: from the second time on, the network sees what the crop
+        num_looks: int. How often to look: from the second time on, the network sees what the crop
             shows so far, and its theta is composed with the one before. The result is still
             sampled once, from the original images.
         bounds: How far theta may go from the identity. None is as far as it likes; "default" and a
@@ -87,13 +87,14 @@ class SpatialTransformer(SamplingLayer):
         normalize_features: bool. Whether the head sees each image's features brought to length
             one, which keeps localization networks alive at high learning rates; False is the
             paper's plain head. See docs/stability.md.
-        localization_step: float. How far theta moves for a change of the head's weights, 1 being
+        theta_gain: float. How far theta moves for a change of the head's weights, 1 being
             as far as these do: with 0.1, theta learns ten times slower under Adam and its kin, a
             hundred times under plain gradient descent.
         interpolation: "bilinear" (trilinear for volumes), "bicubic" (tricubic) or "nearest".
             "nearest" has no gradient to theta: the localization network does not learn.
-        fill_mode: "constant", "nearest", "mirror", "reflect" or "wrap".
-        fill_value: float, in image intensity units; used by `fill_mode="constant"`.
+        fill_mode: "nearest" (as beyond the edge of the image, so that a crop that sticks out still
+            has a gradient), "constant", "mirror", "reflect" or "wrap".
+        fill_value: float, in image intensity units; used by `fill_mode="constant"` alone.
         align_corners: bool. Whether -1 and 1 are the centres of the corner pixels (True, as in
             the paper) or their outer edges (False).
         antialias: bool. Whether to avoid aliasing where the crop is smaller than what it shows,
@@ -151,12 +152,12 @@ class SpatialTransformer(SamplingLayer):
         *,
         output_size: Sizes | None = None,
         num_transforms: int = 1,
-        steps: int = 1,
+        num_looks: int = 1,
         bounds: Bounds | None = None,
         normalize_features: bool = True,
-        localization_step: float = 1.0,
+        theta_gain: float = 1.0,
         interpolation: Interpolation = "bilinear",
-        fill_mode: FillMode = "constant",
+        fill_mode: FillMode = "nearest",
         fill_value: float = 0.0,
         align_corners: bool = True,
         antialias: bool = False,
@@ -180,13 +181,13 @@ class SpatialTransformer(SamplingLayer):
         self.transform = transforms.get(transform)
         self.output_size = None if output_size is None else check_output_size(output_size)
         self.num_transforms = check_count("num_transforms", num_transforms)
-        self.steps = check_count("steps", steps)
+        self.num_looks = check_count("num_looks", num_looks)
         self.bounds = bounds
         self.normalize_features = check_flag("normalize_features", normalize_features)
-        self.localization_step = check_step(localization_step)
+        self.theta_gain = check_gain(theta_gain)
         self.theta_regularizer = get_regularizers(theta_regularizer)
-        if self.steps > 1:
-            check_composition("steps", self.transform, self.num_transforms)
+        if self.num_looks > 1:
+            check_composition("num_looks", self.transform, self.num_transforms)
         self._uses_default_network = localization_network is None
         self._is_from_config = False
 
@@ -208,7 +209,7 @@ class SpatialTransformer(SamplingLayer):
             num_transforms=self.num_transforms,
             bounds=self.bounds,
             normalize=self.normalize_features,
-            step=self.localization_step,
+            gain=self.theta_gain,
             dtype=self._theta_dtype,
             name="head",
         )
@@ -226,7 +227,7 @@ class SpatialTransformer(SamplingLayer):
         self._check_shapes(images.shape, source.shape)
         check_floating(images.dtype)
         theta = self.localize(images, training=training)
-        for _ in range(self.steps - 1):
+        for _ in range(self.num_looks - 1):
             seen = self._warp(images, theta, self._spatial(ops.shape(images)))
             theta = self._family(images).compose(theta, self.localize(seen, training=training))
         if initial_theta is not None:
@@ -350,10 +351,10 @@ class SpatialTransformer(SamplingLayer):
             "transform": transforms.serialize(self.transform),
             "output_size": self.output_size,
             "num_transforms": self.num_transforms,
-            "steps": self.steps,
+            "num_looks": self.num_looks,
             "bounds": plain_bounds(self.bounds),
             "normalize_features": self.normalize_features,
-            "localization_step": self.localization_step,
+            "theta_gain": self.theta_gain,
             "theta_regularizer": serialize_regularizers(self.theta_regularizer),
         }
 

@@ -25,11 +25,11 @@ class ThetaHead(keras.layers.Dense):
         num_transforms: Thetas for each image, one after the other in the output.
         bounds: As in `SpatialTransformer`.
         normalize: bool. Whether to bring each image's features to length one.
-        step: How far theta moves from the identity, in units of how far the dense layer does.
+        gain: How far theta moves from the identity, in units of how far the dense layer does.
         **kwargs: Arguments of `keras.layers.Layer`.
     """
 
-    def __init__(self, transform, ndim, *, num_transforms, bounds, normalize, step, **kwargs):
+    def __init__(self, transform, ndim, *, num_transforms, bounds, normalize, gain, **kwargs):
         identity = transform.identity(ndim)
         super().__init__(
             num_transforms * len(identity),
@@ -42,16 +42,16 @@ class ThetaHead(keras.layers.Dense):
         bounds = resolve_bounds(bounds, transform, ndim)
         self.bounds = bounds and [np.tile(bound, num_transforms) for bound in bounds]
         self.normalize = normalize
-        self.step = step
+        self.gain = gain
 
     def call(self, features, training=None):
         if self.normalize:
             square = ops.sum(ops.square(features), axis=-1, keepdims=True)
             features = features * ops.rsqrt(square + TINY)
         theta = super().call(features, training=training)
-        if self.step != 1.0:
+        if self.gain != 1.0:
             identity = ops.cast(self.identity, theta.dtype)
-            theta = identity + self.step * (theta - identity)
+            theta = identity + self.gain * (theta - identity)
         if self.bounds is not None:
             theta = squash(theta, self.identity, *self.bounds)
         return theta

@@ -31,7 +31,7 @@ def build():
     """The default spatial transformer alone, its theta far from the identity."""
     keras.utils.set_random_seed(0)
     images = keras.Input(SHAPE[1:])
-    stn = SpatialTransformer(data_format="channels_last")
+    stn = SpatialTransformer(fill_mode="constant", data_format="channels_last")
     model = keras.Model(images, stn(images))
     randomize(model)
     return model

@@ -10,7 +10,7 @@ def layer_and_ops(images):
     """The layer and its parts called by hand, as two functions of images."""
     size = images.shape[1:3]
     network = keras.layers.AveragePooling2D(8, data_format="channels_last")
-    layer = SpatialTransformer(network, data_format="channels_last")
+    layer = SpatialTransformer(network, fill_mode="constant", data_format="channels_last")
     layer.build(images.shape)
     layer.head.kernel.assign(np.full(layer.head.kernel.shape, 1e-3, "float32"))
 

@@ -36,10 +36,10 @@ def cases(draw):
         "transform": family,
         "output_size": draw(st.sampled_from(OUTPUT_SIZES[ndim])),
         "num_transforms": num_transforms,
-        "steps": draw(st.sampled_from([1, 1, 2])) if composes else 1,
+        "num_looks": draw(st.sampled_from([1, 1, 2])) if composes else 1,
         "bounds": draw(st.sampled_from(bounds)),
         "normalize_features": draw(st.booleans()),
-        "localization_step": draw(st.sampled_from([1.0, 0.1])),
+        "theta_gain": draw(st.sampled_from([1.0, 0.1])),
         "interpolation": interpolation,
         "fill_mode": draw(st.sampled_from(reference.FILL_MODES)),
         "fill_value": draw(st.sampled_from([0.0, -1.5])),
@@ -135,7 +135,7 @@ def check_values(warped, theta, images, identity, arguments):
     if arguments["interpolation"] != "bicubic":
         fill_value = arguments["fill_value"] if arguments["fill_mode"] == "constant" else None
         assert_within(channels_last(warped, arguments["data_format"]), images, fill_value)
-    if isinstance(arguments["bounds"], list) and arguments["steps"] == 1:
+    if isinstance(arguments["bounds"], list) and arguments["num_looks"] == 1:
         low, high = np.array(arguments["bounds"])
         theta = theta.reshape(2, *identity.shape)
         outside = (theta < low - 1e-5) | (theta > high + 1e-5)

@@ -37,7 +37,8 @@ def layer(cls, **options):
         (SpatialTransformer, "localisation_network", "`localization_network`"),
         (SpatialTransformer, "target_size", "`output_size`"),
         (SpatialTransformer, "output_shape", "`output_size`"),
-        (SpatialTransformer, "num_steps", "`steps`"),
+        (SpatialTransformer, "num_steps", "`num_looks`"),
+        (SpatialTransformer, "localization_step", "`theta_gain`"),
         (SpatialTransformer, "padding_mode", "`fill_mode`"),
         (SpatialTransformer, "mode", "`interpolation` or `fill_mode`"),
         (GridSampler, "mode", "`interpolation` or `fill_mode`"),
@@ -109,11 +110,11 @@ def test_switches_are_true_or_false(cls, name, value):
 def test_numbers_of_numpy_are_plain_in_the_configuration():
     stn = SpatialTransformer(
         num_transforms=np.int64(2),
-        steps=np.int32(1),
+        num_looks=np.int32(1),
         output_size=np.array(SIZED),
         bounds={"zoom": np.float32(2.0), "shift": np.int64(1)},
         normalize_features=np.bool_(False),
-        localization_step=np.float32(0.5),
+        theta_gain=np.float32(0.5),
         fill_value=np.float32(0.25),
         align_corners=np.bool_(False),
         antialias=np.bool_(True),
@@ -125,7 +126,7 @@ def test_numbers_of_numpy_are_plain_in_the_configuration():
         output_size=SIZED,
         bounds={"zoom": 2.0, "shift": 1.0},
         normalize_features=False,
-        localization_step=0.5,
+        theta_gain=0.5,
         fill_value=0.25,
         align_corners=False,
         antialias=True,
@@ -154,7 +155,7 @@ def test_control_points_of_numpy(family):
 
 
 @pytest.mark.parametrize("count", [np.float32(2), np.bool_(True), True, np.int64(0), "2"], ids=repr)
-@pytest.mark.parametrize("name", ["num_transforms", "steps"])
+@pytest.mark.parametrize("name", ["num_transforms", "num_looks"])
 def test_counts_are_positive_integers(name, count):
     received = re.escape(f"Received: {name}={count!r}. Pass 1")
     with pytest.raises(ValueError, match=rf"`{name}` must be a positive integer\. {received}"):

@@ -24,7 +24,7 @@ def built(*shapes, theta=THETA, network=None, **options):
 def sampled(images, theta, size, **options):
     """`images` at the grid of one theta for all."""
     grid = ops.affine_grid(np.repeat(theta[None], len(images), axis=0), size)
-    return to_numpy(ops.grid_sample(images, grid, **{**LAST, **options}))
+    return to_numpy(ops.grid_sample(images, grid, **{"fill_mode": "nearest", **LAST, **options}))
 
 
 def compose(outer, inner):
@@ -83,7 +83,7 @@ def test_functional_model_with_source_is_saved(tmp_path):
 
 def test_looking_three_times_composes_and_samples_once():
     images = random_images(2, 8, 9, 1)
-    stn = built(images.shape, steps=3, output_size=(5, 6))
+    stn = built(images.shape, num_looks=3, output_size=(5, 6))
     warped, theta = stn(images, return_theta=True)
     wanted = compose(compose(THETA, THETA), THETA)
     np.testing.assert_allclose(to_numpy(theta), [wanted, wanted], atol=1e-6)
@@ -105,7 +105,7 @@ class Seen(keras.layers.Layer):
 def test_the_second_look_is_at_what_the_first_has_found():
     images = random_images(2, 8, 9, 1)
     network = Seen()
-    stn = built(images.shape, network=network, steps=2, output_size=(5, 6))
+    stn = built(images.shape, network=network, num_looks=2, output_size=(5, 6))
     network.seen.clear()
     stn(images)
     first, second = map(to_numpy, network.seen)
@@ -145,7 +145,7 @@ def test_two_in_series_in_a_functional_model(tmp_path):
 def test_volumes():
     volumes, source = random_images(2, 4, 5, 6, 1), random_images(2, 8, 7, 9, 2, seed=1)
     theta = np.array(AFFINE_3D, "float32")
-    stn = built(volumes.shape, source.shape, theta=theta, steps=2, output_size=(3, 4, 5))
+    stn = built(volumes.shape, source.shape, theta=theta, num_looks=2, output_size=(3, 4, 5))
     warped, found = stn([volumes, source], return_theta=True)
     np.testing.assert_allclose(to_numpy(found)[0], compose(theta, theta), atol=1e-6)
     wanted = sampled(source, compose(theta, theta), (3, 4, 5))
@@ -155,9 +155,9 @@ def test_volumes():
 @pytest.mark.gradient
 def test_every_look_trains_the_network():
     images = random_images(8, 8, 9, 1)
-    stn = SpatialTransformer(MeanFeatures(), steps=2, **LAST)
+    stn = SpatialTransformer(MeanFeatures(), num_looks=2, **LAST)
     model = keras.Sequential([keras.Input((8, 9, 1)), stn, keras.layers.Flatten()])
-    model.compile(keras.optimizers.SGD(0.1), "mse")
+    model.compile(keras.optimizers.SGD(1.0), "mse")
     before = [to_numpy(w).copy() for w in stn.trainable_variables]
     model.fit(images, np.zeros((8, 72), "float32"), epochs=3, verbose=0)
     for old, new in zip(before, stn.trainable_variables, strict=True):
@@ -199,7 +199,7 @@ def test_bounds_hold_whatever_the_features():
 @pytest.mark.parametrize("bounds", [None, "default", {"zoom": 2.0}, (-3.0, [3, 3, 3, 3, 3, 3])])
 def test_a_bounded_one_starts_at_the_exact_identity(bounds):
     images = random_images(2, 8, 9, 1)
-    stn = SpatialTransformer(MeanFeatures(), bounds=bounds, localization_step=0.3, **LAST)
+    stn = SpatialTransformer(MeanFeatures(), bounds=bounds, theta_gain=0.3, **LAST)
     theta = to_numpy(stn(images, return_theta=True)[1])
     np.testing.assert_array_equal(theta, [[1, 0, 0, 0, 1, 0]] * 2)
     again = SpatialTransformer.from_config(stn.get_config())
@@ -211,21 +211,21 @@ def test_a_bounded_one_starts_at_the_exact_identity(bounds):
     np.testing.assert_array_equal(*found)
 
 
-def test_the_step_scales_how_far_theta_moves():
+def test_the_gain_scales_how_far_theta_moves():
     images = random_images(2, 8, 9, 1)
-    stn = built(images.shape, localization_step=0.1)
+    stn = built(images.shape, theta_gain=0.1)
     identity = np.array([1, 0, 0, 0, 1, 0])
     theta = to_numpy(stn(images, return_theta=True)[1])[0]
     np.testing.assert_allclose(theta, identity + 0.1 * (THETA - identity), atol=1e-6)
 
 
 @pytest.mark.gradient
-def test_under_adam_theta_moves_by_the_step():
+def test_under_adam_theta_moves_by_the_gain():
     images = random_images(4, 8, 9, 1)
     moved = []
-    for step in (1.0, 0.1):
+    for gain in (1.0, 0.1):
         keras.utils.set_random_seed(0)
-        stn = SpatialTransformer(MeanFeatures(), localization_step=step, **LAST)
+        stn = SpatialTransformer(MeanFeatures(), theta_gain=gain, **LAST)
         model = keras.Sequential([keras.Input((8, 9, 1)), stn])
         model.compile(keras.optimizers.Adam(1e-3), "mse")
         model.train_on_batch(images, np.zeros_like(images))
@@ -235,14 +235,17 @@ def test_under_adam_theta_moves_by_the_step():
 
 
 WRONG = {
-    "steps": (lambda: SpatialTransformer(steps=0), "`steps` must be a positive integer"),
-    "steps_of_splines": (
-        lambda: SpatialTransformer(transform="thin_plate_spline", steps=2),
-        "`steps` composes transforms.*Received: transform=ThinPlateSpline",
+    "num_looks": (
+        lambda: SpatialTransformer(num_looks=0),
+        "`num_looks` must be a positive integer",
     ),
-    "steps_of_many": (
-        lambda: SpatialTransformer(steps=2, num_transforms=2),
-        "`steps` composes transforms.*Received: .*num_transforms=2",
+    "looks_of_splines": (
+        lambda: SpatialTransformer(transform="thin_plate_spline", num_looks=2),
+        "`num_looks` composes transforms.*Received: transform=ThinPlateSpline",
+    ),
+    "looks_of_many": (
+        lambda: SpatialTransformer(num_looks=2, num_transforms=2),
+        "`num_looks` composes transforms.*Received: .*num_transforms=2",
     ),
     "theta_of_many": (
         lambda: SpatialTransformer(num_transforms=2, **LAST)(
@@ -251,8 +254,8 @@ WRONG = {
         "`initial_theta` composes transforms.*Received: .*num_transforms=2",
     ),
     "step": (
-        lambda: SpatialTransformer(localization_step=0),
-        "`localization_step` must be a positive number.*Received: localization_step=0",
+        lambda: SpatialTransformer(theta_gain=0),
+        "`theta_gain` must be a positive number.*Received: theta_gain=0",
     ),
     "axes": (
         lambda: SpatialTransformer(**LAST)([np.zeros((1, 4, 4, 1)), np.zeros((1, 2, 4, 4, 1))]),
@@ -274,7 +277,7 @@ def test_wrong_arguments(make, message):
 @pytest.mark.skipif(BACKEND == "numpy", reason="NumPy compiles nothing")
 def test_compiled_is_the_same():
     images, source = random_images(2, 8, 9, 1), random_images(2, 16, 18, 2, seed=1)
-    stn = built(images.shape, source.shape, steps=2, bounds="default", antialias=True)
+    stn = built(images.shape, source.shape, num_looks=2, bounds="default", antialias=True)
     inputs = [keras.ops.convert_to_tensor(x) for x in (images, source)]
     wanted = to_numpy(stn(inputs))
     found = to_numpy(compiled(lambda a, b: stn([a, b]))(*inputs))

@@ -128,7 +128,7 @@ def test_networks_and_sources_get_the_compute_dtype(policy):
     narrow = policy.removeprefix("mixed_")
     images, labels = random_images(2, 8, 9, 1), np.ones((2, 8, 9, 1), "uint8")
     network = SeenDtypes(dtype=keras.DTypePolicy(policy))
-    stn = SpatialTransformer(network, steps=2, dtype=policy, **LAST)
+    stn = SpatialTransformer(network, num_looks=2, dtype=policy, **LAST)
     for source, wanted in [(images, narrow), (images.astype("float16"), narrow)]:
         assert dtype_name(stn([images, source])) == wanted
         assert network.seen == narrow

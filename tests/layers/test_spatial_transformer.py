@@ -23,7 +23,7 @@ CASES = {
     "image_of_another_size": ((2, 7, 9, 3), {"output_size": (5, 4)}),
     "channels_first": ((2, 3, 7, 9), {"data_format": "channels_first"}),
     "edges": ((2, 7, 9, 3), {"align_corners": False, "fill_mode": "reflect"}),
-    "filled": ((2, 7, 9, 3), {"fill_value": 5.0}),
+    "filled": ((2, 7, 9, 3), {"fill_mode": "constant", "fill_value": 5.0}),
     "nearest": ((2, 7, 9, 3), {"interpolation": "nearest"}),
     "volume": ((2, 4, 5, 6, 2), {}),
     "volume_of_another_size": ((2, 4, 5, 6, 2), {"output_size": (3, 6, 2)}),
@@ -46,7 +46,7 @@ def case(request):
 
 def expected(images, thetas, options):
     """What the functions of `keras_stn.ops` make of images and one theta."""
-    options = dict(options)
+    options = {"fill_mode": "nearest", **options}
     channels_last = options["data_format"] == "channels_last"
     size = images.shape[1:-1] if channels_last else images.shape[2:]
     size = options.pop("output_size", None) or size

@@ -248,6 +248,7 @@ def test_a_family_of_ones_own_warps_and_is_saved(tmp_path, num_transforms):
         keras.layers.GlobalAveragePooling2D(),
         Shift(0.5),
         num_transforms=num_transforms,
+        fill_mode="constant",
         align_corners=False,
         data_format="channels_last",
     )
