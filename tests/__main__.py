@@ -6,11 +6,10 @@ import subprocess
 import sys
 import time
 
-from tests.selection import BACKENDS, COMPILED_QUICKLY
+from tests.selection import BACKENDS, COMPILED_QUICKLY, XLA
 
 EVERYTHING = ["tests"]
 RUNS_ONCE = "numpy"  # the cheapest, for what does not depend on the backend
-XLA = ("tensorflow", "jax")
 NO_TESTS = 5  # pytest's exit status where nothing was selected
 
 
@@ -69,11 +68,12 @@ def runs(backends, in_parts):
         variables = {"KERAS_BACKEND": backend, "TF_CPP_MIN_LOG_LEVEL": "3"}
         # With a process for every core, more threads wait for each other, and torch's do so busily.
         variables["OMP_NUM_THREADS"] = os.environ.get("OMP_NUM_THREADS", "1")
-        # Neighbours to one process, as long as both have something to do.
-        chosen = ["--dist=worksteal", "-m"]
         if backend == RUNS_ONCE:  # a file to one process: what its tests share takes long to make
             yield backend, ["--dist=loadfile"], variables
-        elif in_parts and backend in XLA:
+            continue
+        # Neighbours to one process, as long as both have something to do.
+        chosen = ["--dist=worksteal", "-m"]
+        if in_parts and backend in XLA:
             flags = f"{os.environ.get('XLA_FLAGS', '')} {COMPILED_QUICKLY}".strip()
             yield backend, [*chosen, "not once and not compiled"], variables | {"XLA_FLAGS": flags}
             yield f"{backend}, as users compile", [*chosen, "compiled"], variables

@@ -6,6 +6,8 @@ import keras
 import numpy as np
 import pytest
 
+from tests.selection import XLA
+
 BACKEND = keras.backend.backend()
 
 # Largest error, absolute and relative, of one operation on numbers of order one.
@@ -80,9 +82,7 @@ def compiled(fn):
 
 
 # Whether a test's `fn` is compiled: a parameter, which has one value where `compiled` does nothing.
-compile_or_not = pytest.mark.parametrize(
-    "compile", [False, True] if BACKEND in ("jax", "tensorflow") else [False]
-)
+compile_or_not = pytest.mark.parametrize("compile", [False, True] if BACKEND in XLA else [False])
 
 
 def traced(fn):

@@ -7,6 +7,7 @@ parameters of almost all tests; `ALL_PARAMETERS=1`, or `python -m tests --all`, 
 from tests.covering import thinned
 
 BACKENDS = ("tensorflow", "jax", "torch", "numpy")
+XLA = ("tensorflow", "jax")  # those that compile, by it
 
 # What does not depend on the backend: files, pages, command lines. `python -m tests` runs it on
 # NumPy alone.
@@ -69,7 +70,7 @@ ON_ONE_BACKEND = {
 # What the parameters that are left have to hold: one combination, every value of each, or every
 # pair of values of two. The longest path counts.
 ONE, VALUES, PAIRS = 0, 1, 2
-XLA = {  # compiles each test for as long as the others take for dozens
+TENSORFLOW = {  # XLA compiles each test for as long as the others take for dozens
     "tests/": VALUES,
     "tests/callbacks/": ONE,
     "tests/layers/test_export.py::test_in_the_formats_of_others": ONE,  # test_options tries all
@@ -81,7 +82,7 @@ XLA = {  # compiles each test for as long as the others take for dozens
 }
 # Compiles even what runs eagerly, operation by operation. Every family is run, if not in each test
 # of what all of them have.
-JAX = XLA | {
+JAX = TENSORFLOW | {
     "tests/test_dense_penalties.py": ONE,
     "tests/test_regularizers.py": ONE,
     "tests/transforms/test_batches.py": ONE,
@@ -92,7 +93,7 @@ TORCH = {  # seconds each
     "tests/layers/test_export.py::test_in_the_formats_of_others": VALUES,
     "tests/layers/test_export.py::test_options": VALUES,
 }
-STRENGTH = {"tensorflow": XLA, "jax": JAX, "torch": TORCH, "numpy": {}}
+STRENGTH = {"tensorflow": TENSORFLOW, "jax": JAX, "torch": TORCH, "numpy": {}}
 
 # About compiled programs, or about the last bit: XLA compiles these as it does for users, and all
 # others in half the time.

@@ -85,6 +85,8 @@ def test_functions_are_thinned_one_by_one():
     ]
     assert sorted(i.nodeid for i in kept + left) == sorted(i.nodeid for i in items)
     assert thinned(items, lambda item: None) == (items, [])
+    kept, _ = thinned(items, lambda item: 0)
+    assert [i.nodeid for i in kept] == ["a::plain", "a::one[1-x]", "a::other[1-x]"]
 
 
 def test_objects_without_a_text_of_their_own_are_different_parameters():
@@ -132,3 +134,4 @@ def test_every_path_is_there():
         file, _, name = path.partition("[")[0].partition("::")
         assert (ROOT / file).exists(), path
         assert f"def {name}" in (ROOT / file).read_text("utf-8") if name else True, path
+    assert set(selection.PAGES) <= {page.stem for page in (ROOT / "docs").rglob("*.md")}

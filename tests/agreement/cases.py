@@ -12,9 +12,10 @@ import numpy as np
 from keras_stn import ops
 from tests import reference
 from tests.backend import BACKEND, compiled, gradients, to_numpy
+from tests.selection import XLA
 
 OUTPUT_SIZES = {2: (6, 7), 3: (3, 4, 5)}
-CASES = [
+CASES = [  # in each number of axes every fill mode, and both values of align_corners with each
     (ndim, fill_mode, (index + ndim) % 2 == 0)
     for ndim in (2, 3)
     for index, fill_mode in enumerate(reference.FILL_MODES)
@@ -51,7 +52,7 @@ def compute(ndim, fill_mode, align_corners):
         )
 
     # Half of what XLA can compile is compiled, the other half runs eagerly: either takes long.
-    compile = BACKEND in ("jax", "tensorflow") and align_corners
+    compile = BACKEND in XLA and align_corners
     variant = "compiled" if compile else "eager"
     results = {f"{variant}/values": (compiled(warp) if compile else warp)(image, theta)}
     if BACKEND != "numpy":

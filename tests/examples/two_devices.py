@@ -1,6 +1,6 @@
 """One step of plain gradient descent on one and on all devices: leaves loss and gradients.
 
-    python -m tests.examples.two_devices FOLDER one|all...
+    PYTHONPATH=examples python -m tests.examples.two_devices FOLDER one|all...
 
 Two CPU devices are simulated: on JAX by XLA_FLAGS="--xla_force_host_platform_device_count=2"; on
 PyTorch `torchrun --nproc-per-node=2` starts two processes.

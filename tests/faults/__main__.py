@@ -26,7 +26,7 @@ def parse(arguments):
         prog="python -m tests.faults",
         description="Plants one small fault after another in a copy of the package, runs the tests "
         "that should see it as `python -m tests` does, and tells which one did. The exit status is "
-        "1 if a fault was missed. It takes about half an hour on two cores.",
+        "1 if a fault was missed. It takes about a quarter of an hour on two cores.",
     )
     parser.add_argument(
         "words", nargs="*", metavar="WORD", help="faults with such a word in name or file only"

@@ -253,7 +253,7 @@ WRONG = {
         ),
         "`initial_theta` composes transforms.*Received: .*num_transforms=2",
     ),
-    "step": (
+    "gain": (
         lambda: SpatialTransformer(theta_gain=0),
         "`theta_gain` must be a positive number.*Received: theta_gain=0",
     ),

@@ -7,6 +7,7 @@ import pytest
 from keras_stn import ops
 from keras_stn.ops.kernels.barrier import compute_both_once, compute_once
 from tests.backend import BACKEND, compile_or_not, gradients, to_numpy, xla_program
+from tests.selection import XLA
 
 X = np.random.default_rng(0).normal(size=(2, 3, 4)).astype("float32")
 X[0, 0, 0] = np.nan
@@ -53,7 +54,7 @@ def test_gradients_are_what_they_were(barrier, compile):
     np.testing.assert_allclose(found, -np.cos(np.cos(x)) * np.sin(x), atol=1e-6)
 
 
-@pytest.mark.skipif(BACKEND not in ("jax", "tensorflow"), reason="where XLA compiles")
+@pytest.mark.skipif(BACKEND not in XLA, reason="where XLA compiles")
 def test_the_compiled_program_has_them():
     x = np.nan_to_num(X)
     assert fences(lambda x: keras.ops.sin(keras.ops.cos(x)), x) == 0
@@ -63,7 +64,7 @@ def test_the_compiled_program_has_them():
     assert both > one >= 1
 
 
-@pytest.mark.skipif(BACKEND not in ("jax", "tensorflow"), reason="where XLA compiles")
+@pytest.mark.skipif(BACKEND not in XLA, reason="where XLA compiles")
 def test_samples_that_are_sampled_again_are_computed_once():
     grid = ops.affine_grid(keras.ops.convert_to_tensor(np.eye(2, 3, dtype="float32")[None]), (5, 6))
 

@@ -25,6 +25,7 @@ from tests.backend import (
 )
 from tests.ops.inputs import images, points
 from tests.oracle import torch
+from tests.selection import XLA
 
 BATCH, SIZE, CHANNELS = 4, 224, 3
 SHAPE = (BATCH, SIZE, SIZE, CHANNELS)
@@ -106,7 +107,7 @@ def ambiguous_axes(theta):
 
 
 @pytest.mark.gradient
-@pytest.mark.skipif(BACKEND not in ("jax", "tensorflow"), reason="XLA's compilers alone do it")
+@pytest.mark.skipif(BACKEND not in XLA, reason="XLA's compilers alone do it")
 @pytest.mark.parametrize("channels", [1, 3, 8])
 def test_index_and_weight_agree_whatever_the_compiler_does(channels, rng):
     # Straight to the kernel, where nothing else keeps XLA from computing coordinates twice.

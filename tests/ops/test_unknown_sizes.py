@@ -9,6 +9,7 @@ from keras_stn.transforms import Diffeomorphic, Displacement, Rotation
 from tests import reference
 from tests.backend import BACKEND, to_numpy
 from tests.layers.models import MeanFeatures, randomize
+from tests.selection import XLA
 
 SIZES = [(6, 9), (8, 5)]
 # On NumPy, Keras traces a user's own layer on memory that holds anything.
@@ -122,7 +123,7 @@ class Holder(keras.layers.Layer):
         return self.inner(images)
 
 
-@pytest.mark.skipif(BACKEND in ("jax", "tensorflow"), reason="the export below compiles the same")
+@pytest.mark.skipif(BACKEND in XLA, reason="the export below compiles the same")
 def test_layers_that_hold_a_spatial_transformer():
     inputs = keras.Input((None, None, 1))
     holders = {name: Holder(transformer(name)) for name in TRANSFORMERS}

@@ -14,6 +14,7 @@ from keras_stn.transforms import Diffeomorphic, Displacement, diffeomorphic
 from tests import reference
 from tests.backend import BACKEND, gradients, xla_program
 from tests.ops.test_gradients import differences, gradients64
+from tests.selection import XLA
 from tests.transforms.cases import points, run, thetas
 
 both_ndims = pytest.mark.parametrize("ndim", [2, 3])
@@ -310,7 +311,7 @@ def test_the_inverse_of_volumes():
     np.testing.assert_allclose(returned, target, atol=2e-3)
 
 
-@pytest.mark.skipif(BACKEND not in ("jax", "tensorflow"), reason="where XLA compiles")
+@pytest.mark.skipif(BACKEND not in XLA, reason="where XLA compiles")
 def test_no_flow_is_computed_twice():
     # Each is kept behind a loop that never runs, and so is what is read from it; else every read
     # of a flow computes it again, and the flows before it.
